@@ -53,9 +53,7 @@ def printable(path: Path | str) -> str:
     neither break an encoder nor forge a log line.
     """
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(
-        ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text
-    )
+    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
 
 
 class DubarrError(Exception):

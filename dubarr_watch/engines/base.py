@@ -1,0 +1,238 @@
+"""The seams: one small Protocol for each kind of model, and the data that crosses them.
+
+A stage never imports an engine; it is handed one through its Protocol. All audio that crosses a
+seam is a mono 16-bit PCM WAV file named by its path, so that a call can cross a process boundary
+cheaply. Times are seconds from the start of that file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+Progress = Callable[[float, float], None]
+"""Called with (done, total): seconds of media, or lines for an engine that works on text."""
+
+
+def no_progress(done: float, total: float) -> None:
+    """Ignore progress; the default of every engine method."""
+
+
+class Gender(StrEnum):
+    """Register of a voice, as voice catalogues name it."""
+
+    FEMALE = "female"
+    MALE = "male"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time, `start_s` included, `end_s` excluded."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One transcribed word with its punctuation, without surrounding spaces."""
+
+    start_s: float
+    end_s: float
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said, and where there is voice at all.
+
+    Attributes:
+        language: ISO 639-1 code of the spoken language.
+        language_probability: 0 to 1; 1 when the caller gave the language.
+        duration_s: Length of the audio.
+        words: In order of start.
+        voice: Voice activity, disjoint and in order.
+    """
+
+    language: str
+    language_probability: float
+    duration_s: float
+    words: tuple[Word, ...]
+    voice: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stretch in which one speaker talks; turns of one diarization do not overlap."""
+
+    start_s: float
+    end_s: float
+    speaker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stems:
+    """A mix taken apart: voices, and everything else."""
+
+    voice: Path
+    rest: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SourceText:
+    """One piece of text to translate, whole sentences wherever possible.
+
+    Attributes:
+        id: Unique in its batch; comes back with the translation.
+        text: In the source language.
+        speaker: Who says it.
+        max_chars: Character budget of the translation, from the time it may take to say.
+    """
+
+    id: int
+    text: str
+    speaker: int
+    max_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationRequest:
+    """A batch of texts to translate together.
+
+    Attributes:
+        source: ISO 639-1 code.
+        target: ISO 639-1 code.
+        texts: What to translate.
+        before: Source texts just before the batch, as context, oldest first.
+    """
+
+    source: str
+    target: str
+    texts: tuple[SourceText, ...]
+    before: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShortenRequest:
+    """A translation whose speech does not fit.
+
+    Attributes:
+        id: Unique in its batch.
+        source_text: What the original says.
+        text: The translation that is too long.
+        max_chars: What would fit.
+    """
+
+    id: int
+    source_text: str
+    text: str
+    max_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice that a synthesizer offers for one language.
+
+    Attributes:
+        id: Name the synthesizer knows it by.
+        language: ISO 639-1 code.
+        gender: Register.
+        engine: Engine that speaks it, e.g. `kokoro`, `espeak`.
+        quality: 0 (robotic) to 1 (best); orders equally fitting voices.
+    """
+
+    id: str
+    language: str
+    gender: Gender
+    engine: str
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """One synthesized utterance: a mono 16-bit PCM WAV file without silent edges."""
+
+    path: Path
+    duration_s: float
+    sample_rate: int
+
+
+class Transcriber(Protocol):
+    """Speech to text with word times and voice activity."""
+
+    def transcribe(
+        self, audio: Path, *, language: str | None = None, progress: Progress = no_progress
+    ) -> Transcript:
+        """Transcribe a 16 kHz WAV file; `language` skips recognising it."""
+        ...
+
+    def voice_activity(self, audio: Path) -> list[Span]:
+        """Return where there is voice in a WAV file, by the same detector as `transcribe`."""
+        ...
+
+
+class Diarizer(Protocol):
+    """Who speaks when."""
+
+    def diarize(
+        self, audio: Path, voice: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Turn]:
+        """Tell the voices apart within the given voice activity of a 16 kHz WAV file."""
+        ...
+
+
+class Separator(Protocol):
+    """Voices apart from music and effects."""
+
+    def separate(self, audio: Path, folder: Path, *, progress: Progress = no_progress) -> Stems:
+        """Write the two stems of a WAV file into a folder, at its own sample rate."""
+        ...
+
+
+class Translator(Protocol):
+    """Text from one language into another, in lengths that can be spoken."""
+
+    def translate(
+        self, request: TranslationRequest, *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        """Return the translations by id.
+
+        An id may be missing when the model gave no usable answer for it; no id is invented and
+        no source text comes back as its own translation. The caller asks again for what is
+        missing.
+        """
+        ...
+
+    def shorten(
+        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        """Return shorter wordings by id, with ids missing as in `translate`."""
+        ...
+
+
+class Synthesizer(Protocol):
+    """Text to speech."""
+
+    def voices(self, language: str) -> list[Voice]:
+        """Return the voices for a language, best first; empty when it cannot be spoken."""
+        ...
+
+    def synthesize(
+        self, text: str, *, language: str, voice: str, speed: float, target: Path
+    ) -> Speech:
+        """Speak a text into a WAV file at `target`; `speed` 1.0 is the voice's own rate.
+
+        Raises:
+            SynthesisFailed: The engine refused the text or failed on it.
+            EngineCrashed: Its process ended; a new call reaches a new process.
+        """
+        ...

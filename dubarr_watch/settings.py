@@ -1,0 +1,371 @@
+"""Every setting, read from the environment and nowhere else.
+
+Order, highest first: the environment variable, the file that `NAME_FILE` points to (Docker
+secrets), `CONFIG_DIR/config.env`, the default. This is the only module that reads the
+environment.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from dubarr_watch.errors import KeyMissing, SettingsInvalid, UnknownLanguage
+from dubarr_watch.languages import Language, parse_language, parse_languages
+
+
+class Profile(StrEnum):
+    """Which engines run."""
+
+    AUTO = "auto"
+    FULL = "full"
+    EMBEDDED = "embedded"
+
+
+class TtsModel(StrEnum):
+    """Speech engine of the full profile; the embedded profile always uses Kokoro."""
+
+    XTTS = "xtts"
+    OPENAI = "openai"
+    ELEVENLABS = "elevenlabs"
+    KOKORO = "kokoro"
+
+
+class WhisperModel(StrEnum):
+    """Whisper size of the full profile; the embedded profile always uses base."""
+
+    TINY = "tiny"
+    BASE = "base"
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE_V3 = "large-v3"
+
+
+class Device(StrEnum):
+    """Computation device."""
+
+    CUDA = "cuda"
+    CPU = "cpu"
+    MPS = "mps"
+
+
+class OutputMode(StrEnum):
+    """Where a finished track goes: beside the video, into it, or both."""
+
+    SIDECAR = "sidecar"
+    MUX = "mux"
+    BOTH = "both"
+
+
+class WatchMode(StrEnum):
+    """How the library is watched."""
+
+    AUTO = "auto"
+    EVENTS = "events"
+    POLL = "poll"
+
+
+class NotifyEvent(StrEnum):
+    """What a push message can be about."""
+
+    DONE = "done"
+    DONE_WITH_WARNINGS = "done_with_warnings"
+    FAILED = "failed"
+
+
+class LogFormat(StrEnum):
+    """How log lines are written; auto is console on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Settings(BaseSettings):
+    """All settings, validated; build with `load_settings` to get errors a user can read."""
+
+    model_config = SettingsConfigDict(
+        extra="ignore", env_ignore_empty=True, case_sensitive=False, frozen=True
+    )
+
+    profile: Profile = Field(
+        Profile.AUTO,
+        description="auto, full or embedded; auto is full when OPENAI_API_KEY and HF_TOKEN are "
+        "set, else embedded",
+    )
+    target_langs: Annotated[tuple[Language, ...], NoDecode] = Field(
+        (parse_language("pl"),),
+        description="languages to dub into when nothing else asks, separated by commas",
+    )
+    source_lang: Annotated[Language | None, NoDecode] = Field(
+        None, description="language spoken in the videos; unset: recognised for each video"
+    )
+
+    videos_dir: Path = Field(Path("/app/videos"), description="the library that is watched")
+    models_dir: Path = Field(Path("/app/models"), description="where models are kept")
+    config_dir: Path = Field(
+        Path("/app/config"), description="holds dubarr.db, reports/, work/ and config.env"
+    )
+    output_mode: OutputMode = Field(
+        OutputMode.SIDECAR,
+        description="sidecar (Film.Dubarr.<lang>.mka beside it), mux (into the video) or both",
+    )
+    subtitles: bool = Field(True, description="also write Film.Dubarr.<lang>.srt")
+
+    settle_seconds: float = Field(
+        10, ge=0, le=86400, description="a video is ready when unchanged for this many seconds"
+    )
+    scan_interval: float = Field(
+        300, ge=1, le=86400, description="seconds between full scans of the library"
+    )
+    watch_mode: WatchMode = Field(
+        WatchMode.AUTO,
+        description="auto, events or poll; auto polls network mounts, which send no events",
+    )
+    process_existing: bool = Field(
+        False, description="also dub what was in the library before the first start"
+    )
+
+    max_speedup: float = Field(
+        1.25, ge=1, le=2, description="a take is never spoken faster than this"
+    )
+    stall_seconds: float = Field(
+        600, ge=5, le=86400, description="a stage that makes no progress for this long is ended"
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=20, description="times a job is tried before it counts as failed"
+    )
+
+    openai_api_key: SecretStr | None = Field(
+        None, description="key for the OpenAI API; the full profile needs it"
+    )
+    hf_token: SecretStr | None = Field(
+        None, description="Hugging Face token; the full profile needs it"
+    )
+    tts_model: TtsModel = Field(
+        TtsModel.XTTS, description="xtts, openai, elevenlabs or kokoro; embedded always uses kokoro"
+    )
+    whisper_model: WhisperModel = Field(
+        WhisperModel.MEDIUM,
+        description="tiny, base, small, medium or large-v3; embedded always uses base",
+    )
+    device: Device | None = Field(
+        None, description="cuda, cpu or mps; detected when unset; embedded always uses cpu"
+    )
+    gpu_tts: int = Field(0, ge=0, description="index of the GPU that speaks (full profile)")
+    tts_port: int = Field(
+        5050,
+        ge=0,
+        le=65535,
+        description="port of the speech process on 127.0.0.1; when it is taken, any free one",
+    )
+    threads: int = Field(
+        0, ge=0, le=256, description="threads for each engine; 0: every core that may be used"
+    )
+
+    notify_urls: SecretStr | None = Field(
+        None, description="Apprise URLs, separated by spaces, for push messages"
+    )
+    notify_config: Path | None = Field(None, description="Apprise configuration file")
+    notify_tags: str = Field(
+        "", description="Apprise tags to notify: a comma means or; empty: every service"
+    )
+    notify_on: Annotated[tuple[NotifyEvent, ...], NoDecode] = Field(
+        tuple(NotifyEvent), description="events to send, separated by commas"
+    )
+    notify_digest_seconds: float = Field(
+        60, ge=0, le=86400, description="jobs that end this close together share one message"
+    )
+
+    api_user: str = Field("admin", description="user name for the page and the API")
+    api_pass: SecretStr = Field(SecretStr("admin"), description="password for the page and the API")
+
+    log_level: str = Field(
+        "info",
+        pattern="(?i)^(debug|info|warning|error)$",
+        description="debug, info, warning or error",
+    )
+    log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json")
+    debug_mode: bool = Field(
+        False, description="keep intermediate files of every job in CONFIG_DIR/work/<job>/"
+    )
+    mock_mode: bool = Field(
+        False, description="replace every model by a fast fake, to try the daemon itself"
+    )
+
+    @field_validator("target_langs", mode="before")
+    @classmethod
+    def _target_langs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        languages = tuple(_as_value_error(parse_languages, value))
+        if not languages:
+            raise ValueError("names no language")
+        return languages
+
+    @field_validator("source_lang", mode="before")
+    @classmethod
+    def _source_lang(cls, value: object) -> object:
+        return _as_value_error(parse_language, value) if isinstance(value, str) else value
+
+    @field_validator("notify_on", mode="before")
+    @classmethod
+    def _notify_on(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(word.strip().lower() for word in value.split(",") if word.strip())
+
+    @field_validator("videos_dir", "models_dir", "config_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite database."""
+        return self.config_dir / "dubarr.db"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Quality reports, one JSON file for each job and language."""
+        return self.config_dir / "reports"
+
+    @property
+    def work_dir(self) -> Path:
+        """Intermediate files of running jobs."""
+        return self.config_dir / "work"
+
+    def secrets(self) -> list[str]:
+        """Return every secret value that is set, so that logs can blot them out."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        secret = [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
+        words = [word for value in secret for word in (value, *value.split())]
+        return sorted({word for word in words if len(word) > 5}, key=len, reverse=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add `NAME_FILE` and `CONFIG_DIR/config.env` below the environment."""
+        config_dir = os.environ.get("CONFIG_DIR") or cls.model_fields["config_dir"].default
+        config_env = Path(config_dir).expanduser() / "config.env"
+        below = DotEnvSettingsSource(settings_cls, env_file=config_env, env_ignore_empty=True)
+        return init_settings, env_settings, _NameFileSource(settings_cls), below
+
+
+class _NameFileSource(PydanticBaseSettingsSource):
+    """Values from the files that `NAME_FILE` variables point to."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        if not path:
+            return None, field_name, False
+        return Path(path).read_text(encoding="utf-8").strip() or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            try:
+                value, _, _ = self.get_field_value(field, name)
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "is not text"
+                raise SettingsInvalid(
+                    f"{name.upper()}_FILE: cannot read the file it names: {reason}.",
+                    hint="Point it at a readable text file that holds nothing but the value.",
+                ) from None
+            if value is not None:
+                found[name] = value
+        return found
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check every setting.
+
+    Args:
+        **overrides: Values by field name that win over the environment (command-line options).
+
+    Raises:
+        SettingsInvalid: One line for each wrong variable, all of them at once.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        # The input value is left out: it may be a secret.
+        lines = [f"{str(e['loc'][0]).upper()}: {_plain(e)}" for e in error.errors()]
+        raise SettingsInvalid("\n".join(dict.fromkeys(lines))) from None
+
+
+def resolve_profile(settings: Settings) -> Profile:
+    """Return the profile that runs: full or embedded.
+
+    Raises:
+        KeyMissing: PROFILE=full and a key that it needs is not set.
+    """
+    needs = {"OPENAI_API_KEY": settings.openai_api_key, "HF_TOKEN": settings.hf_token}
+    missing = [name for name, value in needs.items() if value is None]
+    if settings.profile is Profile.AUTO:
+        return Profile.EMBEDDED if missing else Profile.FULL
+    if settings.profile is Profile.FULL and missing:
+        raise KeyMissing(
+            f"PROFILE=full needs {' and '.join(missing)}.",
+            hint=f"Set {' and '.join(missing)}, or set PROFILE=embedded to dub with small models "
+            "and no key.",
+        )
+    return settings.profile
+
+
+def example_env() -> str:
+    """Return config.example.env: every setting with its default and one line of help."""
+    blocks = [
+        "# Every setting of dubarr-watch with its default. Set them in the environment, or copy\n"
+        "# this file to CONFIG_DIR/config.env. Each can also be given as NAME_FILE, the path of a\n"
+        "# file that holds the value.\n"
+    ]
+    for name, field in Settings.model_fields.items():
+        blocks.append(f"# {field.description}\n#{name.upper()}={_shown(field.default)}\n")
+    return "\n".join(blocks)
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(item.code if isinstance(item, Language) else str(item) for item in default)
+    return str(default)
+
+
+def _plain(error: Any) -> str:
+    context = error.get("ctx") or {}
+    if error["type"] == "enum":
+        return f"must be one of {str(context['expected']).replace(' or ', ', ')}."
+    if error["type"] == "value_error":
+        return str(context.get("error", error["msg"]))
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}."
+
+
+def _as_value_error(parse: Any, value: str) -> Any:
+    try:
+        return parse(value)
+    except UnknownLanguage as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,1 @@
+"""The store: the durable truth, in SQLite; the only room that talks SQL."""
