@@ -1,0 +1,145 @@
+# dubarr-watch: `make` alone lists what there is to do.
+#
+# A fresh Debian needs python3 (3.11 or newer), python3-venv and make; everything else is fetched
+# into this folder: uv into .tools, the two environments into .venv and tts_sidecar/.venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Given on the command line; recipes read them from the environment, where no quoting can go wrong.
+export VIDEOS LANGS CONFIG MODELS FILE
+# A developer's environment must not leak into the project's own.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# Never let uv fetch a Python of its own: it comes from hosts that a home server may not reach.
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+
+# Lazy on purpose: only recipes that need an interpreter look for one.
+FIND_PYTHON = for python in "$${PYTHON:-}" python3.13 python3.12 python3.11 python3; do \
+    if [ -n "$$python" ] && "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+      2>/dev/null; then break; fi; python=; done; \
+  if [ -z "$$python" ]; then \
+    echo "Python 3.11 or newer is needed and none was found. On Debian 12 or newer:" >&2; \
+    echo "  sudo apt install python3 python3-venv" >&2; exit 4; fi
+FIND_UV = uv=$$(command -v uv || echo "$(CURDIR)/.tools/bin/uv")
+FOLDERS = \
+  export MODELS_DIR="$${MODELS:-$${MODELS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/dubarr-watch/models}}"; \
+  export CONFIG_DIR="$${CONFIG:-$${CONFIG_DIR:-$${XDG_CONFIG_HOME:-$$HOME/.config}/dubarr-watch}}"
+
+COMPILE = --quiet --universal --generate-hashes --no-header \
+  --no-emit-index-url --no-emit-find-links --no-annotate --upgrade
+
+.PHONY: help setup models demo run test lint format requirements clean
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+	echo
+	echo 'make run VIDEOS=~/Videos LANGS=es     CONFIG= and MODELS= choose other folders'
+	echo 'make demo FILE=talk.mp4 LANGS=es,fr   the demonstration with a video of your own'
+
+setup: .venv/.ready tts_sidecar/.venv/.ready ## Both environments, from hash-pinned requirements
+
+.venv/.ready: pyproject.toml requirements/app.txt requirements/dev.txt requirements/build.txt | .tools/uv
+	@$(FIND_UV)
+	$(FIND_PYTHON)
+	[ -x .venv/bin/python ] || "$$uv" venv --quiet --python "$$python" .venv
+	"$$uv" pip sync --quiet --python .venv/bin/python --require-hashes \
+	  requirements/app.txt requirements/dev.txt
+	"$$uv" pip install --quiet --python .venv/bin/python --no-deps \
+	  --build-constraints requirements/build.txt --editable .
+	touch $@
+	echo "Ready: .venv/bin/dubarr-watch"
+
+# The speech process has its own environment, so that its libraries never meet the daemon's.
+tts_sidecar/.venv/.ready: requirements/sidecar.txt | .tools/uv
+	@$(FIND_UV)
+	$(FIND_PYTHON)
+	[ -x tts_sidecar/.venv/bin/python ] || "$$uv" venv --quiet --python "$$python" tts_sidecar/.venv
+	"$$uv" pip sync --quiet --python tts_sidecar/.venv/bin/python --require-hashes \
+	  requirements/sidecar.txt
+	touch $@
+	echo "Ready: tts_sidecar/.venv"
+
+.tools/uv: requirements/uv.txt
+	@mkdir -p .tools
+	if ! command -v uv >/dev/null; then
+	  $(FIND_PYTHON)
+	  echo "Fetching uv into .tools"
+	  pip_install=(-m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt)
+	  rm -rf .tools/venv .tools/packages .tools/bin
+	  mkdir .tools/bin
+	  if "$$python" -m venv .tools/venv >/dev/null 2>&1; then
+	    .tools/venv/bin/python "$${pip_install[@]}"
+	    ln -s ../venv/bin/uv .tools/bin/uv
+	  elif "$$python" -m pip --version >/dev/null 2>&1; then
+	    "$$python" "$${pip_install[@]}" --target .tools/packages
+	    ln -s ../packages/bin/uv .tools/bin/uv
+	  else
+	    echo "$$python has neither venv nor pip. On Debian: sudo apt install python3-venv" >&2
+	    exit 4
+	  fi
+	fi
+	touch $@
+
+models: setup ## The models of the embedded profile (1.4 GB, verified; fetched once)
+	@$(FOLDERS)
+	.venv/bin/dubarr-watch models pull
+
+demo: models ## A talking video and a marker go into a scratch library: see what comes out
+	@$(FOLDERS)
+	arguments=()
+	[ -z "$${FILE:-}" ] || arguments+=(--file "$${FILE/#\~/$$HOME}")
+	IFS=', ' read -ra languages <<< "$${LANGS:-}"
+	for language in "$${languages[@]}"; do arguments+=(--lang "$$language"); done
+	exec .venv/bin/dubarr-watch demo "$${arguments[@]}"
+
+run: ## The daemon: make run VIDEOS=~/Videos LANGS=es
+	@if [ -z "$${LANGS:-}" ] || [ -z "$${VIDEOS:-}" ]; then
+	  [ -n "$${VIDEOS:-}" ] || echo "Which folder holds the videos? VIDEOS is missing."
+	  if [ -z "$${LANGS:-}" ]; then
+	    echo "Dub into which languages? LANGS is missing. Without keys and without a GPU,"
+	    echo "  well:    es Spanish, fr French, it Italian, pt Portuguese; en English, hi Hindi as voices"
+	    echo "  poorly:  pl Polish, de German and all others: translation is weak, and voices that"
+	    echo "           are not named above come from espeak-ng and sound robotic"
+	  fi
+	  echo "For example: make run VIDEOS=~/Videos LANGS=es,fr"
+	  exit 2
+	fi >&2
+	$(MAKE) models
+	$(FOLDERS)
+	export VIDEOS_DIR="$${VIDEOS/#\~/$$HOME}" TARGET_LANGS="$$LANGS"
+	exec .venv/bin/dubarr-watch run
+
+test: models lint ## Every check and every test
+	@$(FOLDERS)
+	.venv/bin/python -m pytest --cov
+
+lint: setup ## ruff and mypy
+	@.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+format: setup ## Let ruff tidy up
+	@.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+# Recompiled when dependencies change. The files hold names, versions and hashes, and no addresses,
+# so that they work with whatever index a machine is set up for.
+requirements: .tools/uv ## Pin the newest allowed versions of all dependencies
+	@$(FIND_UV)
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 pyproject.toml -o requirements/app.txt
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 --group dev -c requirements/app.txt -o requirements/dev.txt
+	"$$uv" pip compile $(COMPILE) --python-version 3.10 tts_sidecar/pyproject.toml \
+	  -o requirements/sidecar.txt
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/build.txt <<< $$'hatchling>=1.27\neditables'
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/uv.txt <<< 'uv<1'
+	! grep -nE '://|^-' requirements/*.txt
+
+clean: ## Remove environments, tools and caches; models and settings stay
+	@rm -rf .venv tts_sidecar/.venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov \
+	  .coverage .coverage.* build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
