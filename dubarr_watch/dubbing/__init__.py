@@ -1,0 +1,1 @@
+"""Dubbing: the pipeline and its stages, one file a stage, named for what it makes."""

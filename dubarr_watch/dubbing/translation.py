@@ -1,0 +1,233 @@
+"""Lines into another language: whole sentences translated together, then split back into lines.
+
+A small model that is given fragments translates their neighbours into them and shifts the rest.
+So the unit of translation is the sentence; its translation is split afterwards where the source
+pauses. Every translation is checked before anything is spoken, asked for again alone when it looks
+wrong, and left out when it still does: source text is never spoken in place of a translation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+from dubarr_watch.dubbing.subtitles import Cue
+from dubarr_watch.dubbing.transcript import Line
+from dubarr_watch.engines.base import (
+    Progress,
+    SourceText,
+    TranslationRequest,
+    Translator,
+    no_progress,
+)
+
+BATCH_TEXTS = 32
+"""Sentences in one request: enough for context, few enough to lose little on a mismatch."""
+
+CONTEXT_TEXTS = 2
+MIN_BUDGET_CHARS = 12
+BUDGET_SLACK = 1.1
+"""A tenth over the budget is left to the fitting of the take."""
+
+_BREAK = re.compile(r"[,;:.!?…—–][\"'”’)\]]*$")
+_WORD = re.compile(r"\w+")
+_DIGITS = re.compile(r"\d+")
+
+
+class Origin(StrEnum):
+    """Where a line's wording comes from."""
+
+    MODEL = "model"
+    SUBTITLES = "subtitles"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedLine:
+    """The wording of one line in one language; empty text when there is none."""
+
+    index: int
+    text: str
+    origin: Origin
+
+
+def translate_lines(
+    lines: Sequence[Line],
+    translator: Callable[[], Translator],
+    *,
+    source: str,
+    target: str,
+    slots_s: Sequence[float],
+    chars_per_s: float,
+    cues: Sequence[Cue] = (),
+    progress: Progress = no_progress,
+) -> list[TranslatedLine]:
+    """Return a wording for every line, in order.
+
+    Args:
+        lines: All lines of the video.
+        translator: Gives the engine; called only when a line needs it.
+        source: ISO 639-1 code of the lines.
+        target: ISO 639-1 code of the result.
+        slots_s: For each line the seconds its take may fill.
+        chars_per_s: Characters that the target voice speaks in a second.
+        cues: Subtitles in the target language; their wording is used where they lie on a line.
+        progress: Called with (sentences done, sentences in all).
+    """
+    found = _from_subtitles(lines, cues)
+    grouped = [list(group) for _, group in groupby(lines, key=lambda line: line.sentence)]
+    sentences = [part for part in grouped if any(line.index not in found for line in part)]
+    texts = [
+        SourceText(
+            id=part[0].index,
+            text=" ".join(line.text for line in part),
+            speaker=part[0].speaker,
+            max_chars=_budget(sum(slots_s[line.index] for line in part), chars_per_s),
+        )
+        for part in sentences
+    ]
+    answers = (
+        _ask_for_all(texts, translator(), source=source, target=target, progress=progress)
+        if texts
+        else {}
+    )
+    for part in sentences:
+        if answer := answers.get(part[0].index):
+            pieces = split_wording(answer, [line.duration_s for line in part])
+            for line, piece in zip(part, pieces, strict=True):
+                found.setdefault(line.index, TranslatedLine(line.index, piece, Origin.MODEL))
+    return [found.get(line.index, TranslatedLine(line.index, "", Origin.MISSING)) for line in lines]
+
+
+def split_wording(text: str, durations_s: Sequence[float]) -> list[str]:
+    """Split a sentence over the lines it was spoken in, in proportion to their lengths.
+
+    Breaks fall between words, after punctuation where one is near.
+
+    Args:
+        text: The translated sentence.
+        durations_s: Length of each source line.
+
+    Returns:
+        As many pieces as durations; a piece is empty when there are too few words.
+    """
+    words = text.split()
+    if len(durations_s) == 1:
+        return [" ".join(words)]
+    total_s = sum(durations_s) or 1.0
+    total_chars = sum(len(word) + 1 for word in words)
+    pieces: list[str] = []
+    start, spoken_s = 0, 0.0
+    for i, duration_s in enumerate(durations_s[:-1]):
+        spoken_s += duration_s
+        left = len(durations_s) - 1 - i
+        cut = _best_cut(words, start, len(words) - left, total_chars * spoken_s / total_s)
+        pieces.append(" ".join(words[start:cut]))
+        start = cut
+    return [*pieces, " ".join(words[start:])]
+
+
+def looks_wrong(source: str, translation: str, max_chars: int) -> bool:
+    """Tell whether a translation cannot be right, by its length, its numbers or its words.
+
+    The checks know no language: they find refusals, notes, untouched source text and answers that
+    belong to another line, not clumsy wording.
+    """
+    text = translation.strip()
+    if not _WORD.search(text) or "\n\n" in text or "```" in text:
+        return True
+    if len(text) > 40 + 2.5 * max(len(source), max_chars):
+        return True
+    if len(source) > 40 and len(text) < 0.25 * len(source):
+        return True
+    source_words, words = _words(source), _words(text)
+    if len(source_words) > 3 and difflib.SequenceMatcher(None, source_words, words).ratio() > 0.8:
+        return True
+    # A number that the source does not have is the mark of a neighbour's answer.
+    return bool(set(_DIGITS.findall(text)) - set(_DIGITS.findall(source))) and bool(
+        _DIGITS.search(source)
+    )
+
+
+def _budget(slot_s: float, chars_per_s: float) -> int:
+    return max(MIN_BUDGET_CHARS, round(slot_s * chars_per_s * BUDGET_SLACK))
+
+
+def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, TranslatedLine]:
+    """Give each cue to the line it overlaps most; a line with several says them in turn."""
+    wording: dict[int, list[str]] = {}
+    for cue in cues:
+        best = max(lines, key=lambda line: _overlap_s(line, cue), default=None)
+        if best is not None and _overlap_s(best, cue) > 0:
+            wording.setdefault(best.index, []).append(cue.text)
+    return {
+        index: TranslatedLine(index, " ".join(texts), Origin.SUBTITLES)
+        for index, texts in wording.items()
+    }
+
+
+def _overlap_s(line: Line, cue: Cue) -> float:
+    return min(line.end_s, cue.end_s) - max(line.start_s, cue.start_s)
+
+
+def _ask_for_all(
+    texts: Sequence[SourceText],
+    translator: Translator,
+    *,
+    source: str,
+    target: str,
+    progress: Progress,
+) -> dict[int, str]:
+    """Ask in batches, then once more for what is missing or looks wrong, each alone."""
+    answers: dict[int, str] = {}
+    total = len(texts)
+    for start in range(0, total, BATCH_TEXTS):
+        batch = texts[start : start + BATCH_TEXTS]
+        before = texts[max(0, start - CONTEXT_TEXTS) : start]
+        request = TranslationRequest(source, target, tuple(batch), tuple(t.text for t in before))
+        got = translator.translate(request, progress=_shifted(progress, start, total))
+        answers |= _usable(batch, got)
+        progress(min(start + len(batch), total), total)
+    for i, text in enumerate(texts):
+        if text.id not in answers:
+            before = texts[max(0, i - CONTEXT_TEXTS) : i]
+            alone = TranslationRequest(source, target, (text,), tuple(t.text for t in before))
+            answers |= _usable([text], translator.translate(alone))
+            progress(total, total)
+    return answers
+
+
+def _shifted(progress: Progress, start: int, total: int) -> Progress:
+    return lambda done, _: progress(start + done, total)
+
+
+def _usable(texts: Sequence[SourceText], answers: Mapping[int, str]) -> dict[int, str]:
+    usable: dict[int, str] = {}
+    previous = ("", "")
+    for text in texts:
+        answer = " ".join(answers.get(text.id, "").split())
+        repeated = len(answer) > 15 and answer == previous[1] and text.text != previous[0]
+        if answer and not repeated and not looks_wrong(text.text, answer, text.max_chars):
+            usable[text.id] = answer
+        previous = (text.text, answer)
+    return usable
+
+
+def _best_cut(words: Sequence[str], start: int, end: int, wanted_chars: float) -> int:
+    """Return the cut in `start + 1 .. end` nearest to the wanted length, punctuation preferred."""
+    spoken = sum(len(word) + 1 for word in words[:start])
+    best, best_cost = min(start + 1, len(words)), float("inf")
+    for cut in range(start + 1, end + 1):
+        spoken += len(words[cut - 1]) + 1
+        cost = abs(spoken - wanted_chars) - (8 if _BREAK.search(words[cut - 1]) else 0)
+        if cost < best_cost:
+            best, best_cost = cut, cost
+    return best
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
