@@ -42,6 +42,8 @@ class Stream:
         start_s: Start offset on the container's time line.
         duration_s: Own duration, or nothing when the container does not say.
         dispositions: Names of the set dispositions, e.g. `default`, `attached_pic`.
+        codec_tag: The container's own four-letter name of the codec, e.g. `tmcd`.
+        tags: Every tag, names in lower case.
     """
 
     index: int
@@ -54,6 +56,8 @@ class Stream:
     start_s: float
     duration_s: float | None
     dispositions: frozenset[str]
+    codec_tag: str = ""
+    tags: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +252,8 @@ def _parse_stream(entry: dict[str, Any]) -> Stream:
         start_s=_number(entry.get("start_time")) or 0.0,
         duration_s=_number(entry.get("duration")) or _clock(tags.get("duration", "")),
         dispositions=frozenset(k for k, v in entry.get("disposition", {}).items() if v),
+        codec_tag=str(entry.get("codec_tag_string", "")),
+        tags=tags,
     )
 
 
