@@ -331,6 +331,15 @@ def resolve_profile(settings: Settings) -> Profile:
     return settings.profile
 
 
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+def child_environment() -> dict[str, str]:
+    """Return the variables that a model process inherits: a short list, so no secret is on it."""
+    measuring = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | measuring
+
+
 def example_env() -> str:
     """Return config.example.env: every setting with its default and one line of help."""
     blocks = [

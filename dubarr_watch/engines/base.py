@@ -8,10 +8,10 @@ cheaply. Times are seconds from the start of that file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 Progress = Callable[[float, float], None]
 """Called with (done, total): seconds of media, or lines for an engine that works on text."""
@@ -19,6 +19,22 @@ Progress = Callable[[float, float], None]
 
 def no_progress(done: float, total: float) -> None:
     """Ignore progress; the default of every engine method."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which engine to build, in a form that can be sent to the process that builds it.
+
+    Attributes:
+        target: `module:class`; imported only where the engine runs.
+        options: Keyword arguments of the class; everything in them can be pickled.
+        owns_process: The class talks to a process of its own (the speech process) and lives in
+            the daemon; it is a context manager and also takes `context`, an `EngineContext`.
+    """
+
+    target: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    owns_process: bool = False
 
 
 class Gender(StrEnum):

@@ -1,0 +1,114 @@
+"""The daemon's stand-ins for engines: each forwards the calls of one seam to the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dubarr_watch.engines.base import (
+    Progress,
+    ShortenRequest,
+    Span,
+    Speech,
+    Stems,
+    Transcript,
+    TranslationRequest,
+    Turn,
+    Voice,
+    no_progress,
+)
+
+Call = Callable[[str, dict[str, Any], Progress | None], Any]
+"""Called with the method, its keyword arguments, and its progress callback where it has one."""
+
+
+class _Remote:
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+
+class RemoteTranscriber(_Remote):
+    """A Transcriber in another process."""
+
+    def transcribe(
+        self, audio: Path, *, language: str | None = None, progress: Progress = no_progress
+    ) -> Transcript:
+        """See `Transcriber`."""
+        arguments = {"audio": audio, "language": language}
+        found: Transcript = self._call("transcribe", arguments, progress)
+        return found
+
+    def voice_activity(self, audio: Path) -> list[Span]:
+        """See `Transcriber`."""
+        spans: list[Span] = self._call("voice_activity", {"audio": audio}, None)
+        return spans
+
+
+class RemoteDiarizer(_Remote):
+    """A Diarizer in another process."""
+
+    def diarize(
+        self, audio: Path, voice: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Turn]:
+        """See `Diarizer`."""
+        arguments = {"audio": audio, "voice": tuple(voice)}
+        turns: list[Turn] = self._call("diarize", arguments, progress)
+        return turns
+
+
+class RemoteSeparator(_Remote):
+    """A Separator in another process."""
+
+    def separate(self, audio: Path, folder: Path, *, progress: Progress = no_progress) -> Stems:
+        """See `Separator`."""
+        stems: Stems = self._call("separate", {"audio": audio, "folder": folder}, progress)
+        return stems
+
+
+class RemoteTranslator(_Remote):
+    """A Translator in another process."""
+
+    def translate(
+        self, request: TranslationRequest, *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        """See `Translator`."""
+        texts: Mapping[int, str] = self._call("translate", {"request": request}, progress)
+        return texts
+
+    def shorten(
+        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        """See `Translator`."""
+        arguments = {"target": target, "texts": tuple(texts)}
+        found: Mapping[int, str] = self._call("shorten", arguments, progress)
+        return found
+
+
+class RemoteSynthesizer(_Remote):
+    """A Synthesizer in another process."""
+
+    def voices(self, language: str) -> list[Voice]:
+        """See `Synthesizer`."""
+        voices: list[Voice] = self._call("voices", {"language": language}, None)
+        return voices
+
+    def synthesize(
+        self, text: str, *, language: str, voice: str, speed: float, target: Path
+    ) -> Speech:
+        """See `Synthesizer`."""
+        speech: Speech = self._call(
+            "synthesize",
+            {"text": text, "language": language, "voice": voice, "speed": speed, "target": target},
+            None,
+        )
+        return speech
+
+
+PROXIES: Mapping[str, Callable[[Call], object]] = {
+    "transcriber": RemoteTranscriber,
+    "diarizer": RemoteDiarizer,
+    "separator": RemoteSeparator,
+    "translator": RemoteTranslator,
+    "synthesizer": RemoteSynthesizer,
+}
