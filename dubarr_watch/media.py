@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,9 @@ from dubarr_watch.errors import DubarrError, JobCancelled, MediaError, NotAVideo
 PROBE_TIMEOUT_S = 60
 _PROTOCOLS = "file,pipe"
 _TAIL_BYTES = 4000
+
+# What ffmpeg says at its end whatever the reason was; the reason stands before.
+_SUMMARY = re.compile(r"^Conversion failed!|^(frame|size)=|\] ?video:\d|^video:\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +283,8 @@ def _clock(text: str) -> float | None:
 def _last_words(stderr: bytes, path: Path) -> str:
     text = stderr[-_TAIL_BYTES:].decode("utf-8", "replace").replace(_input_name(path), "it")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it said nothing."
+    telling = [line for line in lines if not _SUMMARY.search(line)] or lines
+    return telling[-1][:300] if telling else "it said nothing."
 
 
 class _Watch:
