@@ -24,6 +24,11 @@ DubarrError
 ├── MediaError                ffmpeg or ffprobe failed
 ├── PublishError              a finished track could not be put beside its video
 │   └── DiskFull
+├── StoreError                the database cannot be read or written
+│   ├── StoreCorrupt          it is damaged, deleted, or no database at all
+│   ├── StoreTooNew           a newer version of the program wrote it
+│   ├── NotInStore            nothing is known by that id or path
+│   └── IllegalTransition     a job cannot go from its state to the one asked for
 └── JobCancelled              the user asked for it; never a failure
 
 Each says what failed, on which file where there is one, and what the user can do (`hint`).
@@ -183,6 +188,30 @@ class PublishError(DubarrError):
 
 class DiskFull(PublishError):
     """There is not enough space for what has to be written."""
+
+
+class StoreError(DubarrError):
+    """The database cannot be read or written."""
+
+
+class StoreCorrupt(StoreError):
+    """The database is damaged, was deleted while in use, or is no database at all."""
+
+
+class StoreTooNew(StoreError):
+    """The database was written by a newer version of the program."""
+
+
+class NotInStore(StoreError):
+    """Nothing is known by that id or path."""
+
+    exit_code = ExitCode.WRONG_USAGE
+
+
+class IllegalTransition(StoreError):
+    """A job cannot go from the state it is in to the one asked for."""
+
+    exit_code = ExitCode.WRONG_USAGE
 
 
 class JobCancelled(DubarrError):

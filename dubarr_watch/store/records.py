@@ -219,3 +219,70 @@ class OutputRecord:
     size_bytes: int
     mtime_ns: int
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """A track that a job made.
+
+    Attributes:
+        job_id: Its job.
+        language: ISO 639-1 code.
+        path: Where it was published.
+        kind: `sidecar`, `mux` or `subtitles`.
+    """
+
+    job_id: int
+    language: str
+    path: Path
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """How one language of a job ended.
+
+    Attributes:
+        job_id: Its job.
+        language: ISO 639-1 code.
+        state: An end; see `JobState`.
+        reason: Plain words; empty when all is well.
+        report: The quality report's JSON file, or nothing when there is none.
+        summary: The report's summary as JSON; empty when there is none.
+        finished_at: UTC.
+    """
+
+    job_id: int
+    language: str
+    state: JobState
+    reason: str
+    report: Path | None
+    summary: str
+    finished_at: datetime
+
+
+PENDING = "pending"
+"""Outcome of a notification that still has to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRecord:
+    """A push message: still to be sent, or what became of it.
+
+    Attributes:
+        id: Row id.
+        job_id: The job it is about; nothing for a digest, a test, or a forgotten job.
+        event: e.g. `done`, `failed`, `digest`.
+        outcome: `pending`, or what the sender recorded, e.g. `sent` or `failed`.
+        detail: Plain words, without any URL.
+        attempts: Times that sending was tried.
+        at: UTC, when it was added or last changed.
+    """
+
+    id: int
+    job_id: int | None
+    event: str
+    outcome: str
+    detail: str
+    attempts: int
+    at: datetime

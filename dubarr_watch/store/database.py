@@ -1,0 +1,248 @@
+"""One SQLite file: connections, transactions, and its errors in plain words."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import peewee
+
+from dubarr_watch.errors import (
+    DiskFull,
+    NotWritable,
+    StoreCorrupt,
+    StoreError,
+    StoreTooNew,
+)
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a write waits for another process's write; a write of ours takes milliseconds."""
+
+
+class Database:
+    """The database file, safe to use from any thread: each gets a connection of its own.
+
+    Args:
+        path: The file; created, with its folder, when it is not there.
+
+    Raises:
+        StoreCorrupt: It is no database.
+        NotWritable: It or its folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _plain_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = _Sqlite(path)
+            # Stays when the database cannot use it (some network mounts); SQLite then works with
+            # a rollback journal, slower and just as safe.
+            self._file.pragma("journal_mode", "wal")
+            self._identity = _identity(path)
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        self._file.close_all()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run a block as one transaction, the write lock taken at its start; may be nested."""
+        # Only SQLite's own steps are translated: what the block raises is the block's.
+        block = self._file.atomic()
+        with _plain_errors(self.path):
+            self._assert_still_there()
+            block.__enter__()
+        try:
+            yield
+        except BaseException:
+            with _plain_errors(self.path):
+                block.__exit__(*sys.exc_info())
+            raise
+        with _plain_errors(self.path):
+            block.__exit__(None, None, None)
+
+    def run(self, query: Any) -> int:
+        """Run a write; returns the new row's id for an insert, else the number of rows changed."""
+        with _plain_errors(self.path):
+            self._assert_still_there()
+            return int(query.execute(self._file) or 0)
+
+    def run_unsynced(self, query: Any) -> None:
+        """Run a write that may be lost with the power, such as a progress figure."""
+        with _plain_errors(self.path):
+            self._assert_still_there()
+            if self._file.in_transaction():  # the pragma would change nothing here
+                query.execute(self._file)
+                return
+            self._file.pragma("synchronous", "NORMAL")
+            try:
+                query.execute(self._file)
+            finally:
+                self._file.pragma("synchronous", "FULL")
+
+    def all(self, query: Any) -> list[Any]:
+        """Return every row of a query."""
+        with _plain_errors(self.path):
+            return list(query.execute(self._file))
+
+    def first(self, query: Any) -> Any:
+        """Return the first row of a query, or nothing."""
+        return next(iter(self.all(query.limit(1))), None)
+
+    def execute(self, sql: str, *values: object) -> list[Any]:
+        """Run a statement in SQL; returns its rows."""
+        with _plain_errors(self.path):
+            return self._file.rows(sql, values)
+
+    def version(self, *, newest: int) -> int:
+        """Return the schema's version, 0 for a database that is new.
+
+        Raises:
+            StoreTooNew: It is above `newest`.
+        """
+        version = int(self.execute("PRAGMA user_version")[0][0])
+        if version > newest:
+            raise StoreTooNew(
+                f"The database has version {version}, this program knows versions up to {newest}.",
+                hint="Run the newer dubarr-watch again, or restore the copy that it made beside "
+                "the database before it changed it (its name ends in .bak).",
+                path=self.path,
+            )
+        if version == 0 and self.execute("SELECT 1 FROM sqlite_master LIMIT 1"):
+            raise StoreCorrupt(
+                "The file is a database, but not one of dubarr-watch.",
+                hint="Move it away; a new one is made at the next start.",
+                path=self.path,
+            )
+        return version
+
+    def copy_aside(self, suffix: str) -> Path:
+        """Copy the database, as it is at this moment, to a file beside it."""
+        target = self.path.with_name(self.path.name + suffix)
+        half = target.with_name(target.name + ".part")
+        with _plain_errors(self.path):
+            half.unlink(missing_ok=True)
+            with closing(sqlite3.connect(half)) as copy:
+                self._file.copy_to(copy)
+            with half.open("rb+") as written:
+                os.fsync(written.fileno())
+            half.replace(target)
+        return target
+
+    def damage(self) -> list[str]:
+        """Look for damage in the whole file; returns what was found, nothing when it is sound."""
+        found = [str(row[0]) for row in self.execute("PRAGMA quick_check")]
+        return [] if found == ["ok"] else found
+
+    def _assert_still_there(self) -> None:
+        # SQLite goes on writing into a file that was deleted, and nobody would ever read it.
+        if _identity(self.path) != self._identity:
+            raise StoreCorrupt(
+                "The database was deleted or replaced while it was in use.",
+                hint="Restart dubarr-watch.",
+                path=self.path,
+            )
+
+
+@contextmanager
+def opening_lock(path: Path) -> Iterator[None]:
+    """Hold the lock under which a database is created and migrated, one process at a time."""
+    with _plain_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+class _Sqlite(peewee.SqliteDatabase):
+    """peewee's SQLite with a connection for each thread, all of which can be closed at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._open_lock = threading.Lock()
+        super().__init__(
+            os.fspath(path),
+            pragmas={"synchronous": "FULL", "foreign_keys": 1},
+            # The write lock is taken at the start of a transaction: a read lock that becomes one
+            # midway fails without waiting when another process wrote in between.
+            lock_type="IMMEDIATE",
+            timeout=BUSY_TIMEOUT_S,
+            check_same_thread=False,  # so that close_all may close what other threads opened
+        )
+
+    def _connect(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = super()._connect()  # type: ignore[misc]  # not in stubs
+        with self._open_lock:
+            # A thread that ended cannot close its own.
+            for thread, left in self._open:
+                if not thread.is_alive():
+                    left.close()
+            self._open = [kept for kept in self._open if kept[0].is_alive()]
+            self._open.append((threading.current_thread(), connection))
+        return connection
+
+    def rows(self, sql: str, values: tuple[object, ...]) -> list[Any]:
+        return list(self.execute_sql(sql, values).fetchall())  # type: ignore[no-untyped-call]
+
+    def copy_to(self, copy: sqlite3.Connection) -> None:
+        self.connection().backup(copy)  # type: ignore[no-untyped-call]
+
+    def close_all(self) -> None:
+        with self._open_lock:
+            for _, connection in self._open:
+                connection.close()
+            self._open = []
+        self.dispose()
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system say into errors that a user can act on."""
+    try:
+        yield
+    except (peewee.PeeweeException, sqlite3.Error, OSError) as error:
+        raise _plain_error(error, path) from error
+
+
+def _plain_error(error: Exception, path: Path) -> StoreError | NotWritable | DiskFull:
+    said = str(error).lower()
+    if "not a database" in said or "malformed" in said or "encrypted" in said:
+        return StoreCorrupt(
+            "The database is damaged.",
+            hint="Move it away and restart, or restore a copy (beside it, ending in .bak): videos "
+            "and finished tracks are not touched, only the history is lost.",
+            path=path,
+        )
+    if "disk is full" in said or "no space left" in said:
+        return DiskFull("The disk that holds the database is full.", hint="Free some.", path=path)
+    if isinstance(error, OSError) or "readonly" in said or "unable to open" in said:
+        return NotWritable(
+            "The database cannot be opened for writing.",
+            hint="CONFIG_DIR must be a folder that dubarr-watch may write to.",
+            path=path,
+        )
+    if "locked" in said or "busy" in said:
+        return StoreError(
+            f"The database was kept locked by another process for {BUSY_TIMEOUT_S:.0f} seconds.",
+            hint="End whatever else has it open.",
+            path=path,
+        )
+    return StoreError(f"The database failed: {error}.", path=path)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,51 @@
+"""Columns that SQLite has no type for: paths as bytes, times with their zone."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import peewee
+
+
+class PathField(peewee.Field):
+    """A path, kept as the bytes that the file system knows, since names need not be UTF-8."""
+
+    field_type = "BLOB"
+
+    def db_value(self, value: Any) -> bytes | None:
+        """Return the bytes of a path, given as any kind of path or as bytes."""
+        return None if value is None else os.fsencode(value)
+
+    def python_value(self, value: Any) -> Path | None:
+        """Return the path that the bytes name."""
+        return None if value is None else Path(os.fsdecode(bytes(value)))
+
+
+class TimeField(peewee.Field):
+    """A moment in UTC, as ISO 8601 text of one width, so that text order is time order."""
+
+    field_type = "TEXT"
+
+    def db_value(self, value: Any) -> str | None:
+        """Return the text of a moment.
+
+        Raises:
+            ValueError: It has no time zone, so nobody knows which moment it is.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time needs a time zone")
+        return str(value.astimezone(UTC).isoformat(timespec="microseconds"))
+
+    def python_value(self, value: Any) -> datetime | None:
+        """Return the moment that the text tells."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+def utc_now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now(UTC)

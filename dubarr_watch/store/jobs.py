@@ -1,0 +1,306 @@
+"""The queue: every change of a job's state.
+
+    waiting ─┐            ┌─> done, done_with_warnings, failed, skipped, cancelled ─┐
+             ├─> running ─┤                                                         │
+    queued ──┘     ^      └─> queued (requeue, recover)                             │
+       ^           └─ claim                                                         │
+       └────────────────────── retry (not of done) ─────────────────────────────────┘
+
+What is not started can also be skipped, failed or cancelled. Every other change is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dubarr_watch.errors import IllegalTransition
+from dubarr_watch.store.fields import utc_now
+from dubarr_watch.store.job_results import JobResults
+from dubarr_watch.store.job_views import JobViews
+from dubarr_watch.store.models import Job, Notification
+from dubarr_watch.store.notifications import pending_row
+from dubarr_watch.store.records import JobOptions, JobRecord, JobState, Priority
+
+_RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
+_NOT_STARTED = (JobState.WAITING, JobState.QUEUED)
+_WITHOUT_RUNNING = (JobState.FAILED, JobState.SKIPPED, JobState.CANCELLED)
+_RETRIABLE = (*_WITHOUT_RUNNING, JobState.DONE_WITH_WARNINGS)
+
+
+class Jobs(JobViews, JobResults):
+    """Jobs: what is to be done, what is being done, what was done."""
+
+    def enqueue(
+        self,
+        video_id: int,
+        languages: Sequence[str],
+        options: JobOptions,
+        request_id: int | None = None,
+        state: JobState = JobState.QUEUED,
+        reason: str = "",
+    ) -> JobRecord:
+        """Ask for a video in some languages, and return the job that will do it.
+
+        Languages that a job of the video which has not ended covers already are not asked for
+        twice; one that has not started gains the new ones. A waiting job becomes queued, and a
+        job's priority higher, when asked for so again.
+
+        Args:
+            video_id: The video.
+            languages: ISO 639-1 codes, at least one.
+            options: An empty mode or style is content with any.
+            request_id: The request it serves.
+            state: `queued`, `waiting`, or `skipped` or `failed` to keep why nothing is done.
+            reason: Why, when it is not queued.
+        """
+        if not languages or state not in (*_NOT_STARTED, *_WITHOUT_RUNNING):
+            raise ValueError("a job needs languages and a state in which it has not started")
+        with self._database.transaction():
+            if state.ended:
+                return self._keep_ended(video_id, languages, options, request_id, state, reason)
+            active = [job for job in self.for_video(video_id) if not job.state.ended]
+            fitting = [job for job in reversed(active) if _does(job, options)]
+            covered = {language for job in fitting for language in job.languages}
+            new = [language for language in languages if language not in covered]
+            joining = next((job for job in fitting if job.state in _NOT_STARTED), None)
+            for job in fitting:
+                if job.state in _NOT_STARTED and (
+                    job is joining or set(job.languages) & set(languages)
+                ):
+                    self._join(job, new if job is joining else [], options, state)
+            if new and joining is None:
+                return self._insert(video_id, new, options, request_id, state, reason)
+            wanted = set(languages)
+            best = max(fitting, key=lambda job: len({*job.languages} & wanted))
+            return self.get(joining.id if new and joining is not None else best.id)
+
+    def claim(self, owner: str) -> JobRecord | None:
+        """Start the next job: the highest priority, then the oldest; nothing when none is queued.
+
+        However many claim at once, each job is started by one.
+
+        Args:
+            owner: Id of the process that runs it; see `owners`.
+        """
+        queued = Job.select().where(Job.state == JobState.QUEUED).order_by(Job.rank, Job.id)
+        if self._database.first(queued) is None:  # an idle worker takes no write lock
+            return None
+        with self._database.transaction():
+            row = self._database.first(queued)
+            return None if row is None else self._start(row.id, owner)
+
+    def claim_job(self, job_id: int, owner: str) -> JobRecord:
+        """Start one certain job, waiting or queued.
+
+        Raises:
+            IllegalTransition: It is running or has ended.
+        """
+        with self._database.transaction():
+            self._must_be(job_id, _NOT_STARTED, "started")
+            return self._start(job_id, owner)
+
+    def progress(self, job_id: int, stage: str, progress: float, eta_s: float | None) -> None:
+        """Keep how far a running job is; may be lost with the power.
+
+        Args:
+            job_id: The job.
+            stage: What it does, e.g. `synthesize es`.
+            progress: 0 to 1 over the whole job.
+            eta_s: Estimated seconds left, or nothing when unknown.
+        """
+        running = (Job.id == job_id) & (Job.state == JobState.RUNNING)
+        self._database.run_unsynced(
+            Job.update(stage=stage, progress=progress, eta_s=eta_s).where(running)
+        )
+
+    def finish(
+        self, job_id: int, state: JobState, reason: str = "", *, event: str = ""
+    ) -> JobRecord:
+        """End a job.
+
+        A job that was cancelled stays so, and one that fails after somebody asked to cancel it
+        is cancelled: ending a model in its work looks like a failure.
+
+        Args:
+            job_id: The job.
+            state: Its end; `done` and `done_with_warnings` are for running jobs.
+            reason: Plain words.
+            event: Message to send about it, kept in the outbox in the same transaction.
+
+        Raises:
+            IllegalTransition: It has ended already, or is not running and is called done.
+        """
+        if not state.ended:
+            raise ValueError(f"a job does not end {state}")
+        with self._database.transaction():
+            job = self.get(job_id)
+            if job.state is JobState.CANCELLED:
+                return job
+            allowed = (JobState.RUNNING, *(_NOT_STARTED if state in _WITHOUT_RUNNING else ()))
+            self._must_be(job_id, allowed, f"ended as {state}")
+            if job.cancel_requested and state is JobState.FAILED:
+                state, reason = JobState.CANCELLED, ""
+            self._end(job_id, state, reason)
+            if event and state is not JobState.CANCELLED:
+                self._database.run(Notification.insert(**pending_row(job_id, event)))
+            return self.get(job_id)
+
+    def requeue(self, job_id: int, reason: str = "", *, waiting: bool = False) -> JobRecord:
+        """Put a running job back, to go on at its last checkpoint.
+
+        One that somebody asked to cancel is cancelled instead.
+
+        Args:
+            job_id: The job.
+            reason: Why.
+            waiting: Wait for something instead of going on as soon as there is room.
+        """
+        with self._database.transaction():
+            job = self._must_be(job_id, (JobState.RUNNING,), "queued again")
+            if job.cancel_requested:
+                self._end(job_id, JobState.CANCELLED, "")
+            else:
+                state = JobState.WAITING if waiting else JobState.QUEUED
+                self._set(job_id, state=state, reason=reason, owner="", stage="", eta_s=None)
+            return self.get(job_id)
+
+    def cancel(self, job_id: int) -> JobRecord:
+        """Cancel a job: at once when it has not started, else it is asked to stop.
+
+        Raises:
+            IllegalTransition: It has ended.
+        """
+        with self._database.transaction():
+            job = self.get(job_id)
+            if job.state is JobState.RUNNING:
+                self._set(job_id, cancel_requested=True)
+            elif job.state is not JobState.CANCELLED:
+                self._must_be(job_id, _NOT_STARTED, "cancelled")
+                self._end(job_id, JobState.CANCELLED, "")
+            return self.get(job_id)
+
+    def cancel_requested(self, job_id: int) -> bool:
+        """Tell whether a job should stop: somebody asked for it, or it is not running any more."""
+        job = self.get(job_id)
+        return job.cancel_requested or job.state is JobState.CANCELLED
+
+    def retry(self, job_id: int) -> JobRecord:
+        """Queue an ended job again, its attempts forgotten, its checkpoints kept.
+
+        Raises:
+            IllegalTransition: It is done, has not ended, or another job does the same already.
+        """
+        with self._database.transaction():
+            job = self._must_be(job_id, _RETRIABLE, "tried again")
+            for other in self.for_video(job.video.id):
+                if not other.state.ended and set(other.languages) & set(job.languages):
+                    raise IllegalTransition(f"Job {other.id} does the same and has not ended.")
+            self._set(
+                job_id, state=JobState.QUEUED, reason="", attempts=0, progress=0, owner="",
+                cancel_requested=False, started_at=None, finished_at=None,
+            )  # fmt: skip
+            return self.get(job_id)
+
+    def forget(self, job_id: int) -> None:
+        """Remove an ended job with its checkpoints; files are left to the caller.
+
+        Raises:
+            IllegalTransition: It has not ended.
+        """
+        with self._database.transaction():
+            self._must_be(job_id, tuple(s for s in JobState if s.ended), "forgotten")
+            self._database.run(Job.delete().where(Job.id == job_id))
+
+    def recover(self, is_alive: Callable[[str], bool]) -> list[JobRecord]:
+        """Queue again what was running in processes that died, and return it.
+
+        Args:
+            is_alive: Tells whether an owner's process lives; see `owners.owner_is_alive`.
+        """
+        rows = self._database.all(Job.select().where(Job.state == JobState.RUNNING))
+        dead = [(row.id, row.owner) for row in rows if not is_alive(row.owner)]
+        recovered = []
+        for job_id, owner in dead:
+            with self._database.transaction():
+                # Somebody else may have recovered and started it since.
+                same = (Job.id == job_id) & (Job.owner == owner) & (Job.state == JobState.RUNNING)
+                if self._database.first(Job.select().where(same)) is not None:
+                    reason = "the process that ran it ended unexpectedly"
+                    recovered.append(self.requeue(job_id, reason))
+        return recovered
+
+    def _start(self, job_id: int, owner: str) -> JobRecord:
+        self._set(
+            job_id, state=JobState.RUNNING, owner=owner, attempts=Job.attempts + 1, reason="",
+            stage="", progress=0, eta_s=None, started_at=utc_now(),
+        )  # fmt: skip
+        return self.get(job_id)
+
+    def _end(self, job_id: int, state: JobState, reason: str) -> None:
+        self._set(
+            job_id, state=state, reason=reason, owner="", stage="", eta_s=None,
+            finished_at=utc_now(),
+        )  # fmt: skip
+
+    def _join(
+        self, job: JobRecord, new: Sequence[str], options: JobOptions, state: JobState
+    ) -> None:
+        changes: dict[str, Any] = {"languages": ",".join((*job.languages, *new))}
+        if options.again:
+            changes["again"] = True
+        if _RANK[options.priority] < _RANK[job.options.priority]:
+            changes |= {"priority": options.priority, "rank": _RANK[options.priority]}
+        if state is JobState.QUEUED and job.state is JobState.WAITING:
+            changes |= {"state": state, "reason": ""}
+        self._set(job.id, **changes)
+
+    def _keep_ended(
+        self,
+        video_id: int,
+        languages: Sequence[str],
+        options: JobOptions,
+        request_id: int | None,
+        state: JobState,
+        reason: str,
+    ) -> JobRecord:
+        latest = next(iter(self.for_video(video_id)), None)
+        told = (tuple(languages), state, reason, request_id)
+        if latest and (latest.languages, latest.state, latest.reason, latest.request_id) == told:
+            return latest
+        job = self._insert(video_id, languages, options, request_id, state, reason)
+        self._set(job.id, finished_at=job.created_at)
+        return self.get(job.id)
+
+    def _insert(
+        self,
+        video_id: int,
+        languages: Sequence[str],
+        options: JobOptions,
+        request_id: int | None,
+        state: JobState,
+        reason: str,
+    ) -> JobRecord:
+        row = Job.insert(
+            video=video_id, request_id=request_id, languages=",".join(dict.fromkeys(languages)),
+            mode=options.mode, style=options.style, again=options.again,
+            priority=options.priority, rank=_RANK[options.priority], state=state, reason=reason,
+            attempts=0, stage="", progress=0, cancel_requested=False, owner="",
+            created_at=utc_now(),
+        )  # fmt: skip
+        return self.get(self._database.run(row))
+
+    def _set(self, job_id: int, **values: Any) -> None:
+        self._database.run(Job.update(**values).where(Job.id == job_id))
+
+    def _must_be(self, job_id: int, states: Sequence[JobState], to_be: str) -> JobRecord:
+        job = self.get(job_id)
+        if job.state not in states:
+            raise IllegalTransition(f"Job {job_id} is {job.state} and cannot be {to_be}.")
+        return job
+
+
+def _does(job: JobRecord, options: JobOptions) -> bool:
+    """Tell whether a job makes the kind of output that is asked for."""
+    mode, style = job.options.mode, job.options.style
+    return options.mode in ("", mode) and options.style in ("", style)

@@ -1,0 +1,100 @@
+"""The schema, version by version.
+
+A migration is never edited after its release: a change of the schema is one more function at the
+end of `MIGRATIONS`. Each is written in SQL and not with the models, which only know today's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dubarr_watch.store.database import Database
+
+Migration = Callable[["Database"], None]
+
+
+def migrate(database: Database, migrations: Sequence[Migration]) -> None:
+    """Bring an opened database to the last version, one transaction a step.
+
+    A database that already holds something is copied aside first, as `<name>.v<version>.bak`.
+
+    Raises:
+        StoreTooNew: A newer program wrote it.
+    """
+    version = database.version(newest=len(migrations))
+    if 0 < version < len(migrations):
+        database.copy_aside(f".v{version}.bak")
+    for number in range(version, len(migrations)):
+        with database.transaction():
+            migrations[number](database)
+            database.execute(f"PRAGMA user_version = {number + 1}")
+
+
+def _first_release(database: Database) -> None:
+    for statement in _FIRST_RELEASE:
+        database.execute(statement)
+
+
+_FIRST_RELEASE = (
+    "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
+    # AUTOINCREMENT: an id that somebody wrote down never means another video or job later.
+    """CREATE TABLE videos (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL,
+        size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        state TEXT NOT NULL, missing INTEGER NOT NULL, note TEXT NOT NULL,
+        seen_at TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX videos_present ON videos (path) WHERE missing = 0",
+    "CREATE INDEX videos_path ON videos (path)",
+    "CREATE INDEX videos_fingerprint ON videos (fingerprint)",
+    """CREATE TABLE requests (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, target BLOB NOT NULL,
+        for_folder INTEGER NOT NULL, languages TEXT NOT NULL, mode TEXT NOT NULL,
+        style TEXT NOT NULL, again INTEGER NOT NULL, priority TEXT NOT NULL, marker BLOB,
+        open INTEGER NOT NULL, created_at TEXT NOT NULL)""",
+    "CREATE INDEX requests_open ON requests (target) WHERE open = 1",
+    """CREATE TABLE jobs (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+        video_id INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
+        request_id INTEGER REFERENCES requests (id) ON DELETE SET NULL,
+        languages TEXT NOT NULL, mode TEXT NOT NULL, style TEXT NOT NULL, again INTEGER NOT NULL,
+        priority TEXT NOT NULL, rank INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+        attempts INTEGER NOT NULL, stage TEXT NOT NULL, progress REAL NOT NULL, eta_s REAL,
+        cancel_requested INTEGER NOT NULL, owner TEXT NOT NULL, created_at TEXT NOT NULL,
+        started_at TEXT, finished_at TEXT)""",
+    "CREATE INDEX jobs_video ON jobs (video_id)",
+    "CREATE INDEX jobs_request ON jobs (request_id)",
+    "CREATE INDEX jobs_queue ON jobs (state, rank, id)",
+    "CREATE INDEX jobs_finished ON jobs (finished_at)",
+    """CREATE TABLE stages (
+        job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, stage TEXT NOT NULL,
+        language TEXT NOT NULL, key TEXT NOT NULL, artifact BLOB NOT NULL, seconds REAL NOT NULL,
+        finished_at TEXT NOT NULL, PRIMARY KEY (job_id, stage, language))""",
+    """CREATE TABLE lines (
+        job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, language TEXT NOT NULL,
+        line_index INTEGER NOT NULL, key TEXT NOT NULL, data TEXT NOT NULL,
+        PRIMARY KEY (job_id, language, line_index))""",
+    """CREATE TABLE tracks (
+        job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, path BLOB NOT NULL,
+        language TEXT NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (job_id, path, language))""",
+    """CREATE TABLE results (
+        job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, language TEXT NOT NULL,
+        state TEXT NOT NULL, reason TEXT NOT NULL, report BLOB, summary TEXT NOT NULL,
+        finished_at TEXT NOT NULL, PRIMARY KEY (job_id, language))""",
+    """CREATE TABLE outputs (
+        path BLOB NOT NULL PRIMARY KEY, job_id INTEGER NOT NULL,
+        video_id INTEGER REFERENCES videos (id) ON DELETE SET NULL, language TEXT NOT NULL,
+        kind TEXT NOT NULL, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        fingerprint TEXT NOT NULL)""",
+    "CREATE INDEX outputs_video ON outputs (video_id)",
+    """CREATE TABLE notifications (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+        job_id INTEGER REFERENCES jobs (id) ON DELETE SET NULL, event TEXT NOT NULL,
+        outcome TEXT NOT NULL, detail TEXT NOT NULL, attempts INTEGER NOT NULL,
+        at TEXT NOT NULL)""",
+    "CREATE INDEX notifications_job ON notifications (job_id)",
+    "CREATE INDEX notifications_pending ON notifications (id) WHERE outcome = 'pending'",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_first_release,)

@@ -1,0 +1,190 @@
+# ruff: noqa: D106  peewee wants a class Meta in each model; there is nothing to say about it
+"""The tables as peewee sees them; never seen outside the store.
+
+The models are bound to no database: every query is run through a `Database`, so that one process
+can hold several stores. `migrations.py` creates the tables; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import peewee
+
+from dubarr_watch.store.fields import PathField, TimeField
+
+
+class _Row(peewee.Model):
+    @classmethod
+    def put(cls, **values: Any) -> Any:
+        """Return the query that inserts a row, in place of one with the same key."""
+        return cls.replace(**values)  # type: ignore[no-untyped-call]  # the stubs leave it out
+
+
+class Meta(_Row):
+    """Small values by name."""
+
+    key: Any = peewee.TextField(primary_key=True)
+    value: Any = peewee.TextField()
+
+    class Meta:
+        table_name = "meta"
+
+
+class Video(_Row):
+    """A video; `state` is what it was when it was first seen, `missing` whether it is gone now."""
+
+    id: Any = peewee.AutoField()
+    path: Any = PathField()
+    size_bytes: Any = peewee.BigIntegerField()
+    mtime_ns: Any = peewee.BigIntegerField()
+    fingerprint: Any = peewee.TextField()
+    state: Any = peewee.TextField()
+    missing: Any = peewee.BooleanField()
+    note: Any = peewee.TextField()
+    seen_at: Any = TimeField()
+
+    class Meta:
+        table_name = "videos"
+
+
+class Request(_Row):
+    """What a marker or a person asked for."""
+
+    id: Any = peewee.AutoField()
+    target: Any = PathField()
+    for_folder: Any = peewee.BooleanField()
+    languages: Any = peewee.TextField()
+    mode: Any = peewee.TextField()
+    style: Any = peewee.TextField()
+    again: Any = peewee.BooleanField()
+    priority: Any = peewee.TextField()
+    marker: Any = PathField(null=True)
+    open: Any = peewee.BooleanField()
+    created_at: Any = TimeField()
+
+    class Meta:
+        table_name = "requests"
+
+
+class Job(_Row):
+    """A job; `rank` orders priorities, `owner` is the process that runs it."""
+
+    id: Any = peewee.AutoField()
+    video: Any = peewee.ForeignKeyField(Video, column_name="video_id", lazy_load=False)
+    request_id: Any = peewee.IntegerField(null=True)
+    languages: Any = peewee.TextField()
+    mode: Any = peewee.TextField()
+    style: Any = peewee.TextField()
+    again: Any = peewee.BooleanField()
+    priority: Any = peewee.TextField()
+    rank: Any = peewee.IntegerField()
+    state: Any = peewee.TextField()
+    reason: Any = peewee.TextField()
+    attempts: Any = peewee.IntegerField()
+    stage: Any = peewee.TextField()
+    progress: Any = peewee.FloatField()
+    eta_s: Any = peewee.FloatField(null=True)
+    cancel_requested: Any = peewee.BooleanField()
+    owner: Any = peewee.TextField()
+    created_at: Any = TimeField()
+    started_at: Any = TimeField(null=True)
+    finished_at: Any = TimeField(null=True)
+
+    class Meta:
+        table_name = "jobs"
+
+
+class Stage(_Row):
+    """A finished step of a job."""
+
+    job_id: Any = peewee.IntegerField()
+    stage: Any = peewee.TextField()
+    language: Any = peewee.TextField()
+    key: Any = peewee.TextField()
+    artifact: Any = PathField()
+    seconds: Any = peewee.FloatField()
+    finished_at: Any = TimeField()
+
+    class Meta:
+        table_name = "stages"
+        primary_key = peewee.CompositeKey("job_id", "stage", "language")
+
+
+class Line(_Row):
+    """A synthesized line of a job."""
+
+    job_id: Any = peewee.IntegerField()
+    language: Any = peewee.TextField()
+    index: Any = peewee.IntegerField(column_name="line_index")
+    key: Any = peewee.TextField()
+    data: Any = peewee.TextField()
+
+    class Meta:
+        table_name = "lines"
+        primary_key = peewee.CompositeKey("job_id", "language", "index")
+
+
+class Track(_Row):
+    """A track that a job made."""
+
+    job_id: Any = peewee.IntegerField()
+    path: Any = PathField()
+    language: Any = peewee.TextField()
+    kind: Any = peewee.TextField()
+
+    class Meta:
+        table_name = "tracks"
+        primary_key = peewee.CompositeKey("job_id", "path", "language")
+
+
+class Result(_Row):
+    """How one language of a job ended."""
+
+    job_id: Any = peewee.IntegerField()
+    language: Any = peewee.TextField()
+    state: Any = peewee.TextField()
+    reason: Any = peewee.TextField()
+    report: Any = PathField(null=True)
+    summary: Any = peewee.TextField()
+    finished_at: Any = TimeField()
+
+    class Meta:
+        table_name = "results"
+        primary_key = peewee.CompositeKey("job_id", "language")
+
+
+class Output(_Row):
+    """A file that we published; stays when its job is forgotten, since the file does too."""
+
+    path: Any = PathField(primary_key=True)
+    job_id: Any = peewee.IntegerField()
+    video_id: Any = peewee.IntegerField(null=True)
+    language: Any = peewee.TextField()
+    kind: Any = peewee.TextField()
+    size_bytes: Any = peewee.BigIntegerField()
+    mtime_ns: Any = peewee.BigIntegerField()
+    fingerprint: Any = peewee.TextField()
+
+    class Meta:
+        table_name = "outputs"
+
+
+class Notification(_Row):
+    """A push message."""
+
+    id: Any = peewee.AutoField()
+    job_id: Any = peewee.IntegerField(null=True)
+    event: Any = peewee.TextField()
+    outcome: Any = peewee.TextField()
+    detail: Any = peewee.TextField()
+    attempts: Any = peewee.IntegerField()
+    at: Any = TimeField()
+
+    class Meta:
+        table_name = "notifications"
+
+
+TABLES: tuple[type[peewee.Model], ...] = (
+    Meta, Video, Request, Job, Stage, Line, Track, Result, Output, Notification,
+)  # fmt: skip

@@ -1,0 +1,70 @@
+"""Files that we published, so that none is ever taken for a video of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dubarr_watch.store.database import Database
+from dubarr_watch.store.models import Job, Output
+from dubarr_watch.store.records import OutputRecord
+
+
+class Outputs:
+    """Published files; they stay known when their job or video is forgotten."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, output: OutputRecord) -> None:
+        """Keep a published file; replaces what was known at its path."""
+        with self._database.transaction():
+            job = self._database.first(Job.select().where(Job.id == output.job_id))
+            self._database.run(
+                Output.put(
+                    path=output.path,
+                    job_id=output.job_id,
+                    language=output.language,
+                    video_id=None if job is None else job.video_id,
+                    kind=output.kind,
+                    size_bytes=output.size_bytes,
+                    mtime_ns=output.mtime_ns,
+                    fingerprint=output.fingerprint,
+                )
+            )
+
+    def is_ours(self, path: Path, size_bytes: int, mtime_ns: int) -> bool:
+        """Tell whether a file is, unchanged, one that we published."""
+        known = self.by_path(path)
+        return known is not None and (known.size_bytes, known.mtime_ns) == (size_bytes, mtime_ns)
+
+    def by_path(self, path: Path) -> OutputRecord | None:
+        """Return what we published at a path, whatever is there now."""
+        row = self._database.first(Output.select().where(Output.path == path))
+        return None if row is None else _record(row)
+
+    def by_fingerprint(self, fingerprint: str) -> list[OutputRecord]:
+        """Return what we published with a content, to know our own file again after a move."""
+        query = Output.select().where(Output.fingerprint == fingerprint).order_by(Output.path)
+        return [_record(row) for row in self._database.all(query)]
+
+    def for_video(self, video_id: int) -> list[OutputRecord]:
+        """Return what we published for a video, by path."""
+        query = Output.select().where(Output.video_id == video_id).order_by(Output.path)
+        return [_record(row) for row in self._database.all(query)]
+
+    def forget(self, path: Path) -> None:
+        """Forget a published file, once it is gone."""
+        self._database.run(Output.delete().where(Output.path == path))
+
+
+def _record(row: Any) -> OutputRecord:
+    return OutputRecord(
+        path=row.path,
+        job_id=row.job_id,
+        language=row.language,
+        kind=row.kind,
+        size_bytes=row.size_bytes,
+        mtime_ns=row.mtime_ns,
+        fingerprint=row.fingerprint,
+    )

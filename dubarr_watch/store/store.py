@@ -1,0 +1,91 @@
+"""Opening the store; what it keeps is grouped by what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dubarr_watch.store.checkpoints import Checkpoints
+from dubarr_watch.store.database import Database, opening_lock
+from dubarr_watch.store.jobs import Jobs
+from dubarr_watch.store.meta import MetaValues
+from dubarr_watch.store.migrations import MIGRATIONS, Migration, migrate
+from dubarr_watch.store.notifications import Notifications
+from dubarr_watch.store.outputs import Outputs
+from dubarr_watch.store.requests import Requests
+from dubarr_watch.store.videos import Videos
+
+
+class Store:
+    """The durable truth, in one SQLite file; build it with `Store.open`.
+
+    Every method may be called from any thread, and by several processes at once. Each is one
+    transaction, on disk when it returns (`jobs.progress` alone may be lost with the power).
+
+    Attributes:
+        videos: The library's videos.
+        requests: What markers and people asked for.
+        jobs: The queue, and what came of it.
+        checkpoints: Finished stages and lines of jobs.
+        outputs: Files that we published.
+        notifications: Push messages, sent and to be sent.
+        meta: Small values by name.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.videos = Videos(database)
+        self.requests = Requests(database)
+        self.jobs = Jobs(database)
+        self.checkpoints = Checkpoints(database)
+        self.outputs = Outputs(database)
+        self.notifications = Notifications(database)
+        self.meta = MetaValues(database)
+
+    @classmethod
+    def open(cls, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Store:
+        """Open the database, made or migrated when that is needed.
+
+        Args:
+            path: The file; CONFIG_DIR/dubarr.db.
+            migrations: The schema's versions, oldest first.
+
+        Raises:
+            StoreCorrupt: It is damaged or no database of ours.
+            StoreTooNew: A newer program wrote it.
+            NotWritable: It or its folder cannot be written.
+        """
+        with opening_lock(path):
+            database = Database(path)
+            try:
+                migrate(database, migrations)
+            except BaseException:
+                database.close()
+                raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close every thread's connection; the store cannot be used afterwards."""
+        self._database.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make several calls one transaction: all of them happen, or none."""
+        return self._database.transaction()
+
+    def damage(self) -> list[str]:
+        """Look for damage in the whole file; returns what was found, nothing when it is sound."""
+        return self._database.damage()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
