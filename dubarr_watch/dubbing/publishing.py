@@ -1,0 +1,389 @@
+"""Putting a finished file beside its video so that nothing half-written ever has a final name.
+
+The order is always the same: write under a hidden name in the target's own folder, verify, fsync,
+ask whether the video is still the one that was dubbed, rename, fsync the folder. Whatever fails on
+the way leaves what was there before, and no temporary file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from dubarr_watch.errors import (
+    DiskFull,
+    DubarrError,
+    MediaError,
+    NotWritable,
+    PublishError,
+    VideoChanged,
+)
+
+SPARE_BYTES = 16 * 1024 * 1024
+"""Space that stays free beyond what is written: a full disk hurts more than a missing dub."""
+
+_TEMPORARY = re.compile(r"^\..*\.dubarr-(\d+)\.tmp$", re.DOTALL)
+_SHORTENED_HASH_CHARS = 8
+_NAME_MAX_BYTES = 255
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
+# File systems that cannot do something harmless to leave out say so in many ways.
+_UNSUPPORTED = frozenset(
+    {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR}
+)
+
+_log = structlog.get_logger(__name__)
+
+
+def _no_step(step: str) -> None:
+    """Ignore the steps of publishing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a finished file goes, and on which conditions.
+
+    Attributes:
+        target: Its final name.
+        job: The job, part of the temporary name.
+        still_there: Raises `VideoChanged` when the video is not the one that was dubbed any more.
+        may_replace: Whether something under the final name is ours to replace.
+        like: The file whose permissions and owner it takes; nothing: the process's own.
+        whole: Take everything from `like` (exact permissions, extended attributes) because the
+            file takes its place.
+        on_step: Told each step by name (`created`, `written`, `verified`, `synced`, `asked`,
+            `named`, `done`) when it is finished.
+    """
+
+    target: Path
+    job: int
+    still_there: Callable[[], None]
+    may_replace: bool = False
+    like: Path | None = None
+    whole: bool = False
+    on_step: Callable[[str], None] = _no_step
+
+
+def publish(
+    place: Place,
+    write: Callable[[Path], None],
+    verify: Callable[[Path], None],
+    *,
+    needs_bytes: int,
+) -> Path:
+    """Write a file and give it its final name only when it is whole and verified.
+
+    Args:
+        place: Where to, and on which conditions.
+        write: Fills the file it is given; the file exists and is empty.
+        verify: Raises when what was written is not what it should be.
+        needs_bytes: About how large the file will be.
+
+    Returns:
+        The final name.
+
+    Raises:
+        VideoChanged: `place.still_there` said so.
+        DiskFull: There is too little space, or it ran out.
+        NotWritable: The folder is read-only.
+        PublishError: The final name is taken by a file that is not ours, or cannot be used.
+        DubarrError: What `write` or `verify` raise.
+    """
+    folder = place.target.parent
+    with _plain_errors(place):
+        _refuse_taken(place)
+        _refuse_long(place.target)
+        _preflight(folder, needs_bytes)
+        temporary = folder / temporary_name(place.target.name, place.job)
+        _create(temporary, place.like)
+        place.on_step("created")
+        try:
+            write(temporary)
+            place.on_step("written")
+            verify(temporary)
+            place.on_step("verified")
+            _take_after(temporary, place)
+            _sync(temporary)
+            place.on_step("synced")
+            place.still_there()
+            place.on_step("asked")
+            _give_name(temporary, place)
+            place.on_step("named")
+        finally:
+            # Gone by now when everything went well.
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+        _sync_folder(folder)
+        place.on_step("done")
+    return place.target
+
+
+def publish_file(
+    source: Path,
+    *,
+    target: Path,
+    job: int,
+    still_there: Callable[[], None],
+    may_replace: bool = False,
+    like: Path | None = None,
+    on_step: Callable[[str], None] = _no_step,
+) -> Path:
+    """Publish a copy of a finished file, such as a subtitle file.
+
+    Args:
+        source: The finished file, anywhere.
+        target: Its final name beside the video.
+        job: The job, part of the temporary name.
+        still_there: Raises `VideoChanged` when the video is gone or another.
+        may_replace: Whether an existing target is ours to replace.
+        like: The video, whose permissions and owner the file takes.
+        on_step: See `Place`.
+
+    Raises:
+        PublishError, DiskFull, NotWritable, VideoChanged: See `publish`.
+    """
+    place = Place(
+        target=target,
+        job=job,
+        still_there=still_there,
+        may_replace=may_replace,
+        like=like,
+        on_step=on_step,
+    )
+    size = source.stat().st_size
+
+    def write(temporary: Path) -> None:
+        shutil.copyfile(source, temporary)
+
+    def verify(temporary: Path) -> None:
+        if temporary.stat().st_size != size:
+            raise PublishError("The copy has not the length of its source.", path=target)
+
+    return publish(place, write, verify, needs_bytes=size)
+
+
+def remove_leftovers(folder: Path, job: int | None = None) -> list[Path]:
+    """Remove temporary files that an ended process left in a folder.
+
+    Args:
+        folder: The folder to look at; folders below are not.
+        job: Only this job's; nothing: every job's.
+
+    Returns:
+        What was removed. A folder that is gone or cannot be read has nothing to remove.
+    """
+    removed: list[Path] = []
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        _log.info("leftovers not looked for", folder=folder, reason=error.strerror)
+        return removed
+    for name in names:
+        match = _TEMPORARY.match(name)
+        if match is None or (job is not None and int(match[1]) != job):
+            continue
+        path = folder / name
+        try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                continue
+            path.unlink()
+        except OSError as error:
+            _log.warning("leftover not removed", path=path, reason=error.strerror)
+        else:
+            removed.append(path)
+    return removed
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether a file name is one that `publish` writes under."""
+    return _TEMPORARY.match(name) is not None
+
+
+def temporary_name(name: str, job: int) -> str:
+    """Return the hidden name, without a media extension, under which a file is written.
+
+    A name too long to carry the additions is cut, and told from others by a hash.
+    """
+    ending = f".dubarr-{job}.tmp"
+    room = _NAME_MAX_BYTES - len(ending) - 1
+    raw = os.fsencode(name)
+    if len(raw) > room:
+        digest = hashlib.sha256(raw).hexdigest()[:_SHORTENED_HASH_CHARS]
+        room -= len(digest) + 1
+        # Cut between characters: some file systems refuse a name that is broken UTF-8.
+        kept = raw[:room]
+        while kept and (raw[len(kept)] & 0xC0) == 0x80:
+            kept = kept[:-1]
+        name = f"{os.fsdecode(kept)}.{digest}"
+    return f".{name}{ending}"
+
+
+def _refuse_taken(place: Place) -> None:
+    if place.may_replace or not os.path.lexists(place.target):
+        return
+    raise PublishError(
+        "A file with this name is already there, and it is not one of mine.",
+        hint="Move or rename it, then retry the job.",
+        path=place.target,
+    )
+
+
+def _refuse_long(target: Path) -> None:
+    """Say before any work that a name is too long, rather than after it."""
+    try:
+        longest = os.pathconf(target.parent, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return
+    if 0 < longest < len(os.fsencode(target.name)):
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(target))
+
+
+def _preflight(folder: Path, needs_bytes: int) -> None:
+    usage = shutil.disk_usage(folder)
+    # Some network file systems report nothing at all; then only trying tells.
+    if usage.total > 0 and usage.free < needs_bytes + SPARE_BYTES:
+        raise DiskFull(
+            f"There is not enough space: {_size(needs_bytes + SPARE_BYTES)} needed, "
+            f"{_size(usage.free)} free.",
+            hint="Free some space, then retry the job.",
+            path=folder,
+        )
+
+
+def _create(temporary: Path, like: Path | None) -> None:
+    """Create the empty file with the permissions it will have, as the umask allows them."""
+    mode = 0o666 if like is None else (stat.S_IMODE(like.stat().st_mode) & 0o666) | 0o600
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(temporary, flags, mode))
+
+
+def _take_after(temporary: Path, place: Place) -> None:
+    """Give the file the owner of its example, and all else too when it takes its place."""
+    if place.like is None:
+        return
+    example = place.like.stat()
+    own = temporary.stat()
+    if (own.st_uid, own.st_gid) != (example.st_uid, example.st_gid):
+        _best_effort(temporary, lambda: os.chown(temporary, example.st_uid, example.st_gid))
+        if temporary.stat().st_gid != example.st_gid:
+            _best_effort(temporary, lambda: os.chown(temporary, -1, example.st_gid))
+    if place.whole:
+        like = place.like
+        _best_effort(temporary, lambda: shutil.copystat(like, temporary))
+        # A media server looks at a file again only when its time of change is another.
+        _best_effort(temporary, lambda: os.utime(temporary))
+
+
+def _best_effort(path: Path, change: Callable[[], None]) -> None:
+    try:
+        change()
+    except OSError as error:
+        # Not every user may give files away, and not every file system keeps attributes.
+        _log.debug("attributes not kept", path=path, reason=error.strerror)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        _sync(folder)
+    except OSError as error:
+        # The name is in place; only its survival of a power cut is less sure.
+        if error.errno not in _UNSUPPORTED | _READ_ONLY:
+            raise
+        _log.debug("folder not synced", path=folder, reason=error.strerror)
+
+
+def _give_name(temporary: Path, place: Place) -> None:
+    if place.may_replace:
+        os.replace(temporary, place.target)  # noqa: PTH105 - the seam where tests fail it
+        return
+    # Unlike a rename, a link never replaces what somebody put there meanwhile.
+    try:
+        os.link(temporary, place.target, follow_symlinks=False)
+    except FileExistsError:
+        _refuse_taken(place)
+        raise
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED | {errno.EPERM, errno.EMLINK, errno.EACCES}:
+            raise
+        _refuse_taken(place)
+        os.replace(temporary, place.target)  # noqa: PTH105 - the seam where tests fail it
+
+
+@contextlib.contextmanager
+def _plain_errors(place: Place) -> Iterator[None]:
+    """Turn what the operating system and ffmpeg say into what the user can do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _GONE:
+            place.still_there()
+        raise _explained(error, place.target) from error
+    except MediaError as error:
+        words = error.message.lower()
+        if any(os.strerror(code).lower() in words for code in _FULL):
+            raise _full(place.target) from error
+        raise
+
+
+def _explained(error: OSError, target: Path) -> DubarrError:
+    if error.errno in _FULL:
+        return _full(target)
+    if error.errno in _READ_ONLY:
+        return NotWritable(
+            f"I may not write here: {error.strerror}.",
+            hint="Mount the folder writable and give its owner or group write permission.",
+            path=target.parent,
+        )
+    if error.errno == errno.ENAMETOOLONG:
+        return PublishError(
+            "The name is too long for this file system.",
+            hint="Give the video a shorter name, then retry the job.",
+            path=target,
+        )
+    if error.errno in _GONE and not target.parent.is_dir():
+        return VideoChanged("The video's folder is not there any more.", path=target.parent)
+    return PublishError(
+        f"The file could not be put in place: {error.strerror or error}.",
+        hint="Check the disk or the network mount, then retry the job.",
+        path=target,
+    )
+
+
+def _full(target: Path) -> DiskFull:
+    try:
+        left = f"; {_size(shutil.disk_usage(target.parent).free)} is free now"
+    except OSError:
+        left = ""
+    return DiskFull(
+        f"The disk or the quota ran full while writing{left}.",
+        hint="Free some space, then retry the job.",
+        path=target.parent,
+    )
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes >= 1_000_000_000:
+        return f"{size_bytes / 1e9:.1f} GB"
+    return f"{size_bytes / 1e6:.1f} MB"
