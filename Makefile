@@ -69,7 +69,8 @@ tts_sidecar/.venv/.ready: requirements/sidecar.txt | .tools/uv
 	if ! command -v uv >/dev/null; then
 	  $(FIND_PYTHON)
 	  echo "Fetching uv into .tools"
-	  pip_install=(-m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt)
+	  pip_install=(-m pip install --quiet --disable-pip-version-check \
+	    --root-user-action ignore --require-hashes -r requirements/uv.txt)
 	  rm -rf .tools/venv .tools/packages .tools/bin
 	  mkdir .tools/bin
 	  if "$$python" -m venv .tools/venv >/dev/null 2>&1; then
