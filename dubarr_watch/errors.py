@@ -57,8 +57,14 @@ def printable(path: Path | str) -> str:
     Bytes that are no UTF-8 and control characters come out as escapes, so that a file name can
     neither break an encoder nor forge a log line.
     """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
+    return "".join(ch if ch.isprintable() else _escaped(ch) for ch in os.fspath(path))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 class DubarrError(Exception):

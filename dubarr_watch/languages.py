@@ -38,6 +38,30 @@ _EVERYDAY_NAMES = {
     "nepali": "ne",
     "khmer": "km",
     "uyghur": "ug",
+    "slovene": "sl",
+    "bokmål": "nb",
+    "bokmal": "nb",
+    "nynorsk": "nn",
+}
+
+# Codes that ISO 639 withdrew; old files still carry them.
+_WITHDRAWN = {"iw": "he", "in": "id", "ji": "yi", "mo": "ro"}
+
+# Codes of one variety that files use for the whole language: who asks for Norwegian does not want
+# a dub of a film that is tagged Bokmål.
+_SAME = {
+    "nb": "no",
+    "nn": "no",
+    "cmn": "zh",
+    "arb": "ar",
+    "pes": "fa",
+    "swh": "sw",
+    "zsm": "ms",
+    "ekk": "et",
+    "lvs": "lv",
+    "npi": "ne",
+    "uzn": "uz",
+    "als": "sq",
 }
 
 _SPLIT = re.compile(r"[\s,;+]+")
@@ -111,9 +135,10 @@ def same_language(code: str | None, language: Language) -> bool:
     if not code:
         return False
     try:
-        return parse_language(code).code == language.code
+        found = parse_language(code).code
     except UnknownLanguage:
         return False
+    return _SAME.get(found, found) == _SAME.get(language.code, language.code)
 
 
 def nearest_languages(word: str, count: int = 3) -> list[str]:
@@ -130,13 +155,14 @@ def nearest_languages(word: str, count: int = 3) -> list[str]:
 
 @functools.cache
 def _lookup(word: str) -> Language | None:
-    if not word or word in {"und", "zxx", "mul", "mis"}:
+    if len(word) < 2:  # pycountry also finds the one letter that classifies a language
         return None
-    if word in _EVERYDAY_NAMES:
-        word = _EVERYDAY_NAMES[word]
+    word = _EVERYDAY_NAMES.get(word) or _WITHDRAWN.get(word) or word
     try:
         entry = pycountry.languages.lookup(word)
     except LookupError:
+        return None
+    if entry.scope == "S":  # und, mul, mis, zxx: codes that name no language
         return None
     code = str(getattr(entry, "alpha_2", entry.alpha_3)).lower()
     name = str(entry.name).split(" (")[0].split(",")[0]

@@ -16,6 +16,7 @@ import peewee
 
 from dubarr_watch.errors import (
     DiskFull,
+    NotInStore,
     NotWritable,
     StoreCorrupt,
     StoreError,
@@ -42,9 +43,13 @@ class Database:
         with _plain_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _Sqlite(path)
-            # Stays when the database cannot use it (some network mounts); SQLite then works with
-            # a rollback journal, slower and just as safe.
-            self._file.pragma("journal_mode", "wal")
+            try:
+                # Refused without an error where it cannot work (some network mounts): SQLite
+                # then keeps a rollback journal, slower and just as safe.
+                self._file.pragma("journal_mode", "wal")
+            except BaseException:
+                self._file.close_all()
+                raise
             self._identity = _identity(path)
 
     def close(self) -> None:
@@ -231,6 +236,8 @@ def _plain_error(error: Exception, path: Path) -> StoreError | NotWritable | Dis
             hint="CONFIG_DIR must be a folder that dubarr-watch may write to.",
             path=path,
         )
+    if "foreign key" in said:
+        return NotInStore("What this belongs to is not known, or was forgotten meanwhile.")
     if "locked" in said or "busy" in said:
         return StoreError(
             f"The database was kept locked by another process for {BUSY_TIMEOUT_S:.0f} seconds.",

@@ -59,21 +59,20 @@ class Jobs(JobViews, JobResults):
         with self._database.transaction():
             if state.ended:
                 return self._keep_ended(video_id, languages, options, request_id, state, reason)
-            active = [job for job in self.for_video(video_id) if not job.state.ended]
-            fitting = [job for job in reversed(active) if _does(job, options)]
+            fitting = [job for job in reversed(self.for_video(video_id)) if _does(job, options)]
             covered = {language for job in fitting for language in job.languages}
             new = [language for language in languages if language not in covered]
             joining = next((job for job in fitting if job.state in _NOT_STARTED), None)
             for job in fitting:
-                if job.state in _NOT_STARTED and (
-                    job is joining or set(job.languages) & set(languages)
-                ):
-                    self._join(job, new if job is joining else [], options, state)
-            if new and joining is None:
-                return self._insert(video_id, new, options, request_id, state, reason)
-            wanted = set(languages)
-            best = max(fitting, key=lambda job: len({*job.languages} & wanted))
-            return self.get(joining.id if new and joining is not None else best.id)
+                gained = new if job is joining else []
+                if job.state in _NOT_STARTED and (gained or {*job.languages} & {*languages}):
+                    self._join(job, gained, options, state)
+            if not new:
+                best = max(fitting, key=lambda job: len({*job.languages} & {*languages}))
+                return self.get(best.id)
+            if joining is not None:
+                return self.get(joining.id)
+            return self._insert(video_id, new, options, request_id, state, reason)
 
     def claim(self, owner: str) -> JobRecord | None:
         """Start the next job: the highest priority, then the oldest; nothing when none is queued.
@@ -301,6 +300,8 @@ class Jobs(JobViews, JobResults):
 
 
 def _does(job: JobRecord, options: JobOptions) -> bool:
-    """Tell whether a job makes the kind of output that is asked for."""
+    """Tell whether a job will still make the kind of output that is asked for."""
+    if job.state.ended or job.cancel_requested:
+        return False
     mode, style = job.options.mode, job.options.style
     return options.mode in ("", mode) and options.style in ("", style)

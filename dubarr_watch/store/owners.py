@@ -83,20 +83,21 @@ def remove_dead_locks(config_dir: Path) -> int:
     """Remove the lock files of dead processes; returns how many."""
     removed = 0
     for path in sorted((config_dir / "run").glob(f"*{_SUFFIX}")):
-        if _is_dead(path):
-            path.unlink(missing_ok=True)
-            removed += 1
+        removed += _is_dead(path, remove=True)
     return removed
 
 
-def _is_dead(path: Path) -> bool:
+def _is_dead(path: Path, *, remove: bool = False) -> bool:
     try:
         lock = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return True
     try:
         # A shared lock: it fails against a living owner's, and never against another question's.
-        return _try_lock(lock, fcntl.LOCK_SH)
+        dead = _try_lock(lock, fcntl.LOCK_SH)
+        if dead and remove:  # while the lock is held, so that no owner takes it in between
+            path.unlink(missing_ok=True)
+        return dead
     finally:
         os.close(lock)
 
