@@ -46,7 +46,7 @@ setup: .venv/.ready tts_sidecar/.venv/.ready ## Both environments, from hash-pin
 .venv/.ready: pyproject.toml requirements/app.txt requirements/dev.txt requirements/build.txt | .tools/uv
 	@$(FIND_UV)
 	$(FIND_PYTHON)
-	[ -x .venv/bin/python ] || "$$uv" venv --quiet --python "$$python" .venv
+	[ -x .venv/bin/python ] || "$$uv" venv --quiet --clear --python "$$python" .venv
 	"$$uv" pip sync --quiet --python .venv/bin/python --require-hashes \
 	  requirements/app.txt requirements/dev.txt
 	"$$uv" pip install --quiet --python .venv/bin/python --no-deps \
@@ -58,7 +58,7 @@ setup: .venv/.ready tts_sidecar/.venv/.ready ## Both environments, from hash-pin
 tts_sidecar/.venv/.ready: requirements/sidecar.txt | .tools/uv
 	@$(FIND_UV)
 	$(FIND_PYTHON)
-	[ -x tts_sidecar/.venv/bin/python ] || "$$uv" venv --quiet --python "$$python" tts_sidecar/.venv
+	[ -x tts_sidecar/.venv/bin/python ] || "$$uv" venv --quiet --clear --python "$$python" tts_sidecar/.venv
 	"$$uv" pip sync --quiet --python tts_sidecar/.venv/bin/python --require-hashes \
 	  requirements/sidecar.txt
 	touch $@
