@@ -96,6 +96,18 @@ class Videos:
             if not self._database.run(seen.where(Video.id == video_id)):
                 raise NotInStore(f"There is no video {video_id}.")
 
+    def recontent(
+        self, video_id: int, *, size_bytes: int, mtime_ns: int, fingerprint: str
+    ) -> None:
+        """Keep that we changed a video's content ourselves: it stays the video that it was.
+
+        Raises:
+            NotInStore: There is no such video.
+        """
+        new = Video.update(size_bytes=size_bytes, mtime_ns=mtime_ns, fingerprint=fingerprint)
+        if not self._database.run(new.where(Video.id == video_id)):
+            raise NotInStore(f"There is no video {video_id}.")
+
     def mark_missing(self, video_ids: Iterable[int]) -> None:
         """Keep that videos are not where they were; they come back as what they were."""
         with self._database.transaction():

@@ -1,0 +1,105 @@
+"""The original's sound, decoded once: mono for the models, stereo for the mix.
+
+Both start at the video's time 0 whatever the stream's own offset is, so that every time in a job
+means the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubarr_watch.dubbing.workspace import JobControl
+from dubarr_watch.engines.base import Progress, no_progress
+from dubarr_watch.errors import NoAudio
+from dubarr_watch.languages import Language, same_language
+from dubarr_watch.media import Probe, Stream, input_arguments, output_name, run_ffmpeg
+
+MODEL_RATE = 16_000
+"""What Whisper, Silero VAD and the d-vector model were trained on, in Hz."""
+
+MIX_RATE = 48_000
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAudio:
+    """The sound that a job works on.
+
+    Attributes:
+        models: 16 kHz mono 16-bit WAV.
+        bed: 48 kHz stereo 16-bit FLAC.
+        duration_s: Length of the video.
+        language: Language tag of the stream, or empty.
+        offset_s: Where the stream starts on the video's time line; already compensated.
+    """
+
+    models: Path
+    bed: Path
+    duration_s: float
+    language: str
+    offset_s: float
+
+
+def extract_audio(
+    found: Probe,
+    folder: Path,
+    *,
+    source: Language | None,
+    control: JobControl,
+    progress: Progress = no_progress,
+) -> SourceAudio:
+    """Decode the spoken audio stream of a video.
+
+    Args:
+        found: The video.
+        folder: Where the files go.
+        source: SOURCE_LANG: the stream in this language is taken, if there is one.
+        control: Cancel and stall.
+        progress: In seconds of media.
+
+    Raises:
+        NoAudio: The video has no audio stream.
+        MediaError: It cannot be decoded.
+    """
+    stream = choose_stream(found, source)
+    models, bed = folder / "source.wav", folder / "bed.flac"
+    # first_pts=0 fills a late start with silence and cuts what lies before the video.
+    align = "aresample=async=1:first_pts=0"
+    run_ffmpeg(
+        [
+            *input_arguments(found.path),
+            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", "-af", align,
+            "-ac", "1", "-ar", str(MODEL_RATE), "-c:a", "pcm_s16le", "-f", "wav", "-rf64", "auto",
+            output_name(models),
+            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", "-af", align,
+            "-ac", "2", "-ar", str(MIX_RATE), "-c:a", "flac", "-sample_fmt", "s16",
+            "-compression_level", "0", "-f", "flac", output_name(bed),
+        ],
+        path=found.path,
+        duration_s=found.duration_s,
+        progress=progress,
+        cancelled=control.cancelled,
+        stall_s=control.stall_s,
+    )  # fmt: skip
+    offset_s = round(stream.start_s - found.start_s, 3)
+    return SourceAudio(models, bed, found.duration_s, stream.language, offset_s)
+
+
+def choose_stream(found: Probe, source: Language | None) -> Stream:
+    """Return the audio stream to dub: in the source language, else the default; no commentary.
+
+    Raises:
+        NoAudio: There is no audio stream.
+    """
+    streams = found.of_kind("audio")
+    if not streams:
+        raise NoAudio("This video has no sound, so there is nothing to dub.", path=found.path)
+    talks_over = {"comment", "visual_impaired"}
+    own = [
+        s for s in streams
+        if not s.dispositions & talks_over and "commentary" not in s.title.lower()
+    ]  # fmt: skip
+    candidates = own or streams
+    if source is not None:
+        candidates = [s for s in candidates if same_language(s.language, source)] or candidates
+    return max(candidates, key=lambda s: ("default" in s.dispositions, -s.index))

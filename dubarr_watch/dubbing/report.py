@@ -1,0 +1,206 @@
+"""The quality report of one job and language: what was done to each line, and how it adds up.
+
+The names in the JSON are public: changing one breaks its readers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from dubarr_watch.dubbing.fitting import WITHIN_S, Outcome
+from dubarr_watch.dubbing.mixing import Loudness
+from dubarr_watch.dubbing.speaking import FittedTake, Part
+from dubarr_watch.engines.base import Span
+from dubarr_watch.errors import printable
+from dubarr_watch.storage import write_atomically
+
+
+@dataclass(frozen=True, slots=True)
+class LineReport:
+    """One line; see the names in README."""
+
+    index: int
+    start_s: float
+    end_s: float
+    placed_s: float
+    slot_s: float
+    take_s: float
+    speed: float
+    attempts: int
+    speaker: int
+    source_text: str
+    text: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of a whole track.
+
+    Attributes:
+        lines: How many there are.
+        within_slot: Share of the spoken lines that fill no more than their slot and 50 ms.
+        speed_p50: Median speed of the takes.
+        speed_p95: 95th percentile.
+        speed_max: Highest.
+        overlaps: Pairs of takes heard at the same time.
+        speech_iou: Voice activity of original and dub: intersection over union.
+        loudness_lufs: Integrated loudness of the track (ITU-R BS.1770).
+        true_peak_dbtp: Its true peak.
+        speakers: How many were told apart.
+        stage_seconds: Time each stage took.
+        real_time_factor: Time of all stages by length of the video.
+        peak_rss_mib: Highest memory of all processes together.
+        notes: What a listener should know, e.g. that a voice sounds robotic.
+    """
+
+    lines: int
+    within_slot: float
+    speed_p50: float
+    speed_p95: float
+    speed_max: float
+    overlaps: int
+    speech_iou: float
+    loudness_lufs: float | None
+    true_peak_dbtp: float | None
+    speakers: int
+    stage_seconds: dict[str, float]
+    real_time_factor: float
+    peak_rss_mib: int
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything about one track."""
+
+    job: int
+    video: str
+    language: str
+    state: str
+    lines: list[LineReport]
+    summary: Summary
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the report as JSON-ready values."""
+        return asdict(self)
+
+    def write(self, path: Path) -> None:
+        """Write the report as JSON, whole or not at all.
+
+        Raises:
+            DiskFull: There is no space.
+        """
+        text = json.dumps(self.as_dict(), ensure_ascii=False, indent=1)
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a track took.
+
+    Attributes:
+        stage_seconds: By stage name.
+        duration_s: Length of the video.
+        peak_rss_mib: Highest memory of all processes together.
+    """
+
+    stage_seconds: dict[str, float]
+    duration_s: float
+    peak_rss_mib: int
+
+
+def line_reports(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> list[LineReport]:
+    """Return what happened to each line."""
+    return [
+        LineReport(
+            index=part.line.index,
+            start_s=part.line.start_s,
+            end_s=part.line.end_s,
+            placed_s=round(done.placed_s, 3),
+            slot_s=round(part.slot.duration_s, 3),
+            take_s=round(done.fit.duration_s, 3),
+            speed=done.fit.speed,
+            attempts=done.take.attempts if done.take else 0,
+            speaker=part.line.speaker,
+            source_text=part.line.text,
+            text=done.take.text if done.take else part.text,
+            outcome=done.outcome.value,
+        )
+        for part, done in zip(parts, fitted, strict=True)
+    ]
+
+
+def summarize(
+    lines: Sequence[LineReport],
+    *,
+    original: Sequence[Span],
+    dub: Sequence[Span],
+    loudness: Loudness | None,
+    costs: Costs,
+    notes: Sequence[str] = (),
+) -> Summary:
+    """Add the lines up.
+
+    Args:
+        lines: As from `line_reports`.
+        original: Voice activity of the original.
+        dub: Voice activity of the dub alone.
+        loudness: Of the finished track; nothing when there is none.
+        costs: See `Costs`.
+        notes: What a listener should know.
+    """
+    heard = [line for line in lines if line.outcome != Outcome.SILENT]
+    speeds = [line.speed for line in heard] or [1.0]
+    within = [line for line in heard if line.take_s <= line.slot_s + WITHIN_S]
+    total_s = sum(costs.stage_seconds.values())
+    return Summary(
+        lines=len(lines),
+        within_slot=round(len(within) / len(lines), 4) if lines else 1.0,
+        speed_p50=round(float(np.percentile(speeds, 50)), 3),
+        speed_p95=round(float(np.percentile(speeds, 95)), 3),
+        speed_max=round(max(speeds), 3),
+        overlaps=count_overlaps(heard),
+        speech_iou=round(intersection_over_union(original, dub), 4),
+        loudness_lufs=loudness.integrated_lufs if loudness else None,
+        true_peak_dbtp=loudness.true_peak_dbtp if loudness else None,
+        speakers=len({line.speaker for line in lines}),
+        stage_seconds={name: round(seconds, 2) for name, seconds in costs.stage_seconds.items()},
+        real_time_factor=round(total_s / costs.duration_s, 3) if costs.duration_s else 0.0,
+        peak_rss_mib=costs.peak_rss_mib,
+        notes=list(notes),
+    )
+
+
+def count_overlaps(lines: Sequence[LineReport]) -> int:
+    """Return how many takes start before the one before them has ended."""
+    ordered = sorted(lines, key=lambda line: line.placed_s)
+    return sum(
+        before.placed_s + before.take_s > after.placed_s + 1e-3
+        for before, after in pairwise(ordered)
+    )
+
+
+def intersection_over_union(first: Sequence[Span], second: Sequence[Span]) -> float:
+    """Return how much two sets of disjoint, ordered spans coincide: 0 to 1, 1 when both empty."""
+    together_s, i, j = 0.0, 0, 0
+    while i < len(first) and j < len(second):
+        a, b = first[i], second[j]
+        together_s += max(0.0, min(a.end_s, b.end_s) - max(a.start_s, b.start_s))
+        if a.end_s <= b.end_s:
+            i += 1
+        else:
+            j += 1
+    either_s = sum(s.duration_s for s in (*first, *second)) - together_s
+    return together_s / either_s if either_s > 0 else 1.0
+
+
+def report_path(folder: Path, job: int, language: str) -> Path:
+    """Return where the report of a job and language is kept."""
+    return folder / f"{printable(f'{job}.{language}')}.json"

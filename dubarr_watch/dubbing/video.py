@@ -1,0 +1,68 @@
+"""The video that a job works on, and the proof that it is still the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dubarr_watch.errors import NotAVideo, VideoChanged
+from dubarr_watch.library.naming import fingerprint
+from dubarr_watch.media import Probe, probe
+from dubarr_watch.store.records import VideoRecord
+from dubarr_watch.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video as it was when its job started.
+
+    Attributes:
+        record: As the store knows it.
+        found: What is in it.
+    """
+
+    record: VideoRecord
+    found: Probe
+
+
+def open_video(record: VideoRecord, store: Store) -> Video:
+    """Return a video ready to be worked on.
+
+    Raises:
+        VideoChanged: It is not there, or not what it was when it was queued.
+        NotAVideo: There is nothing in it to dub.
+        MediaError: ffprobe does not answer.
+    """
+    current = still_there(record, store)
+    found = probe(current.path)
+    if found.duration_s <= 0:
+        raise NotAVideo("This file does not say how long it is.", path=current.path)
+    return Video(current, found)
+
+
+def still_there(record: VideoRecord, store: Store) -> VideoRecord:
+    """Return where a video is now, if its content is what it was.
+
+    A video that was moved or renamed meanwhile is found where the library saw it last.
+
+    Raises:
+        VideoChanged: It was deleted, or replaced by another one.
+    """
+    current = store.videos.get(record.id)
+    try:
+        stat = current.path.stat()
+        same = (stat.st_size, stat.st_mtime_ns) == (current.size_bytes, current.mtime_ns)
+        if not same:
+            same = fingerprint(current.path) == record.fingerprint
+    except OSError:
+        raise VideoChanged(
+            "The video is gone.",
+            hint="Nothing was published. Put it back, or forget the job.",
+            path=current.path,
+        ) from None
+    if not same or current.fingerprint != record.fingerprint:
+        raise VideoChanged(
+            "The video was replaced while it was worked on.",
+            hint="Nothing was published for the old one; the new one is queued by itself.",
+            path=current.path,
+        )
+    return current

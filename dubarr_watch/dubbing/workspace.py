@@ -1,0 +1,173 @@
+"""A job's work folder: checkpointed stages, kept takes, and what everything costs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from dubarr_watch.dubbing.fitting import Take
+from dubarr_watch.errors import JobCancelled
+from dubarr_watch.storage import write_atomically
+from dubarr_watch.store.checkpoints import Checkpoints
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PIPELINE_VERSION = 1
+"""Raised when a stage makes something else of the same input: old checkpoints lose their worth."""
+
+_MEMORY_INTERVAL_S = 0.5
+
+
+def content_key(*parts: object) -> str:
+    """Return a content key: a hash of everything that a result is made from."""
+    text = json.dumps([PIPELINE_VERSION, *parts], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class JobControl:
+    """How a running job is watched and stopped.
+
+    Attributes:
+        report: Called with (stage, share of the whole job done).
+        cancelled: Whether to stop.
+        stall_s: A stage without progress for this long is ended.
+    """
+
+    report: Callable[[str, float], None] = lambda stage, share: None
+    cancelled: Callable[[], bool] = lambda: False
+    stall_s: float = 600
+
+    def stop_if_cancelled(self) -> None:
+        """Raise JobCancelled when somebody asked to stop."""
+        if self.cancelled():
+            raise JobCancelled("Cancelled.")
+
+
+class Workspace:
+    """Where one job keeps its intermediate results.
+
+    Args:
+        folder: `CONFIG_DIR/work/<job>`; made when missing.
+        job_id: The job.
+        checkpoints: Which results are finished.
+    """
+
+    def __init__(self, folder: Path, job_id: int, checkpoints: Checkpoints) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._job_id = job_id
+        self._checkpoints = checkpoints
+
+    def stage(self, name: str, language: str, key: str, kind: type[T], make: Callable[[], T]) -> T:
+        """Return a stage's result: from its checkpoint when that is still good, else made now.
+
+        Args:
+            name: The stage.
+            language: ISO 639-1 code, or empty for what all languages share.
+            key: Content key of what it is made from.
+            kind: Type of the result, a dataclass or a list of them, kept as JSON.
+            make: Makes it.
+        """
+        adapter: TypeAdapter[T] = TypeAdapter(kind)
+        kept = self._checkpoints.stage(self._job_id, name, language)
+        if kept is not None and kept.key == key:
+            try:
+                return adapter.validate_json(kept.artifact.read_bytes())
+            except (OSError, ValidationError):
+                log.warning("checkpoint lost", stage=name, language=language, job=self._job_id)
+        started = time.monotonic()
+        result = make()
+        artifact = self.folder / f"{name}{f'.{language}' if language else ''}.json"
+        write_atomically(artifact, adapter.dump_json(result, indent=1))
+        self._checkpoints.save_stage(
+            self._job_id, name, language, key, artifact, time.monotonic() - started
+        )
+        return result
+
+    def stage_seconds(self, language: str) -> dict[str, float]:
+        """Return what each finished stage took for one language, shared stages included."""
+        return self._checkpoints.stage_seconds(self._job_id, language)
+
+    def takes(self, language: str) -> KeptTakes:
+        """Return the takes kept for one language."""
+        return KeptTakes(self._checkpoints, self._job_id, language)
+
+    def clear(self) -> None:
+        """Remove the folder and its checkpoints: the job is over."""
+        self._checkpoints.drop(self._job_id)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class KeptTakes:
+    """The checkpoint within synthesis: a `TakeKeeper` in the database."""
+
+    def __init__(self, checkpoints: Checkpoints, job_id: int, language: str) -> None:
+        self._checkpoints = checkpoints
+        self._job_id = job_id
+        self._language = language
+        self._kept = checkpoints.lines(job_id, language)
+
+    def load(self, index: int, key: str) -> tuple[Take, bool] | None:
+        """Return a line's take and whether it is settled, if made from the same key."""
+        record = self._kept.get(index)
+        if record is None or record.key != key:
+            return None
+        data = json.loads(record.data)
+        take = TypeAdapter(Take).validate_python(data["take"])
+        return (take, bool(data["settled"])) if take.path.is_file() else None
+
+    def save(self, key: str, take: Take, *, settled: bool) -> None:
+        """Remember a take."""
+        data = json.dumps({"take": asdict(take), "settled": settled}, default=str)
+        self._checkpoints.save_line(self._job_id, self._language, take.index, key, data)
+
+
+@dataclass
+class MemoryMeter:
+    """Watches the resident memory of this process and all its children together."""
+
+    peak_mib: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def watching(self) -> Iterator[MemoryMeter]:
+        """Sample for the length of a `with` block."""
+        thread = threading.Thread(target=self._watch, name="memory-meter", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while True:
+            self.peak_mib = max(self.peak_mib, round(_tree_rss(me) / 2**20))
+            if self._stop.wait(_MEMORY_INTERVAL_S):
+                return
+
+
+def _tree_rss(root: psutil.Process) -> int:
+    total = 0
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue  # it ended between listing and looking
+    return total

@@ -1,0 +1,64 @@
+"""Writing files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dubarr_watch.errors import DiskFull, NotWritable, PublishError
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and make sure that it is on the disk.
+
+    Args:
+        path: Final name; its folder is made when missing.
+        data: The whole content.
+
+    Raises:
+        DiskFull: There is no space.
+        NotWritable: The folder cannot be written to.
+    """
+    with plain_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def plain_os_errors(path: Path) -> Iterator[None]:
+    """Turn an operating system's refusal to write into an error that says what to do.
+
+    Raises:
+        DiskFull: No space or quota left.
+        NotWritable: No permission, or a read-only file system.
+        PublishError: Anything else.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise DiskFull(
+                "The disk is full.", hint="Free some space; the job goes on by itself.", path=path
+            ) from error
+        if error.errno in _NO_PERMISSION:
+            raise NotWritable(
+                f"This folder cannot be written to: {error.strerror}.",
+                hint="Give the user that dubarr-watch runs as write permission there.",
+                path=path.parent,
+            ) from error
+        raise PublishError(f"This file cannot be written: {error.strerror}.", path=path) from error
