@@ -1,4 +1,4 @@
-"""Columns that SQLite has no type for: paths as bytes, times with their zone."""
+"""Columns that hold what SQLite alone would not: paths as bytes, any text, times with zone."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ class PathField(peewee.Field):
     def python_value(self, value: Any) -> Path | None:
         """Return the path that the bytes name."""
         return None if value is None else Path(os.fsdecode(bytes(value)))
+
+
+class TextField(peewee.TextField):
+    """Text; a reason may quote a file name that is no UTF-8, and must not fail for it."""
+
+    def db_value(self, value: Any) -> str | None:
+        """Return the text with what no encoder can write as escapes."""
+        return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 class TimeField(peewee.Field):

@@ -50,12 +50,13 @@ class Jobs(JobViews, JobResults):
             video_id: The video.
             languages: ISO 639-1 codes, at least one.
             options: An empty mode or style is content with any.
-            request_id: The request it serves.
+            request_id: The request it serves; a job that served none takes it over.
             state: `queued`, `waiting`, or `skipped` or `failed` to keep why nothing is done.
             reason: Why, when it is not queued.
         """
         if not languages or state not in (*_NOT_STARTED, *_WITHOUT_RUNNING):
             raise ValueError("a job needs languages and a state in which it has not started")
+        languages = tuple(dict.fromkeys(languages))
         with self._database.transaction():
             if state.ended:
                 return self._keep_ended(video_id, languages, options, request_id, state, reason)
@@ -67,12 +68,13 @@ class Jobs(JobViews, JobResults):
                 gained = new if job is joining else []
                 if job.state in _NOT_STARTED and (gained or {*job.languages} & {*languages}):
                     self._join(job, gained, options, state)
-            if not new:
-                best = max(fitting, key=lambda job: len({*job.languages} & {*languages}))
-                return self.get(best.id)
-            if joining is not None:
-                return self.get(joining.id)
-            return self._insert(video_id, new, options, request_id, state, reason)
+            if new and joining is None:
+                return self._insert(video_id, new, options, request_id, state, reason)
+            best = max(fitting, key=lambda job: len({*job.languages} & {*languages}))
+            chosen = joining if new and joining is not None else best
+            if chosen.request_id is None and request_id is not None:
+                self._set(chosen.id, request_id=request_id)
+            return self.get(chosen.id)
 
     def claim(self, owner: str) -> JobRecord | None:
         """Start the next job: the highest priority, then the oldest; nothing when none is queued.
@@ -281,7 +283,7 @@ class Jobs(JobViews, JobResults):
         reason: str,
     ) -> JobRecord:
         row = Job.insert(
-            video=video_id, request_id=request_id, languages=",".join(dict.fromkeys(languages)),
+            video=video_id, request_id=request_id, languages=",".join(languages),
             mode=options.mode, style=options.style, again=options.again,
             priority=options.priority, rank=_RANK[options.priority], state=state, reason=reason,
             attempts=0, stage="", progress=0, cancel_requested=False, owner="",

@@ -11,7 +11,7 @@ from typing import Any
 
 import peewee
 
-from dubarr_watch.store.fields import PathField, TimeField
+from dubarr_watch.store.fields import PathField, TextField, TimeField
 
 
 class _Row(peewee.Model):
@@ -24,8 +24,8 @@ class _Row(peewee.Model):
 class Meta(_Row):
     """Small values by name."""
 
-    key: Any = peewee.TextField(primary_key=True)
-    value: Any = peewee.TextField()
+    key: Any = TextField(primary_key=True)
+    value: Any = TextField()
 
     class Meta:
         table_name = "meta"
@@ -38,10 +38,10 @@ class Video(_Row):
     path: Any = PathField()
     size_bytes: Any = peewee.BigIntegerField()
     mtime_ns: Any = peewee.BigIntegerField()
-    fingerprint: Any = peewee.TextField()
-    state: Any = peewee.TextField()
+    fingerprint: Any = TextField()
+    state: Any = TextField()
     missing: Any = peewee.BooleanField()
-    note: Any = peewee.TextField()
+    note: Any = TextField()
     seen_at: Any = TimeField()
 
     class Meta:
@@ -54,11 +54,11 @@ class Request(_Row):
     id: Any = peewee.AutoField()
     target: Any = PathField()
     for_folder: Any = peewee.BooleanField()
-    languages: Any = peewee.TextField()
-    mode: Any = peewee.TextField()
-    style: Any = peewee.TextField()
+    languages: Any = TextField()
+    mode: Any = TextField()
+    style: Any = TextField()
     again: Any = peewee.BooleanField()
-    priority: Any = peewee.TextField()
+    priority: Any = TextField()
     marker: Any = PathField(null=True)
     open: Any = peewee.BooleanField()
     created_at: Any = TimeField()
@@ -73,20 +73,20 @@ class Job(_Row):
     id: Any = peewee.AutoField()
     video: Any = peewee.ForeignKeyField(Video, column_name="video_id", lazy_load=False)
     request_id: Any = peewee.IntegerField(null=True)
-    languages: Any = peewee.TextField()
-    mode: Any = peewee.TextField()
-    style: Any = peewee.TextField()
+    languages: Any = TextField()
+    mode: Any = TextField()
+    style: Any = TextField()
     again: Any = peewee.BooleanField()
-    priority: Any = peewee.TextField()
+    priority: Any = TextField()
     rank: Any = peewee.IntegerField()
-    state: Any = peewee.TextField()
-    reason: Any = peewee.TextField()
+    state: Any = TextField()
+    reason: Any = TextField()
     attempts: Any = peewee.IntegerField()
-    stage: Any = peewee.TextField()
+    stage: Any = TextField()
     progress: Any = peewee.FloatField()
     eta_s: Any = peewee.FloatField(null=True)
     cancel_requested: Any = peewee.BooleanField()
-    owner: Any = peewee.TextField()
+    owner: Any = TextField()
     created_at: Any = TimeField()
     started_at: Any = TimeField(null=True)
     finished_at: Any = TimeField(null=True)
@@ -99,9 +99,9 @@ class Stage(_Row):
     """A finished step of a job."""
 
     job_id: Any = peewee.IntegerField()
-    stage: Any = peewee.TextField()
-    language: Any = peewee.TextField()
-    key: Any = peewee.TextField()
+    stage: Any = TextField()
+    language: Any = TextField()
+    key: Any = TextField()
     artifact: Any = PathField()
     seconds: Any = peewee.FloatField()
     finished_at: Any = TimeField()
@@ -115,10 +115,10 @@ class Line(_Row):
     """A synthesized line of a job."""
 
     job_id: Any = peewee.IntegerField()
-    language: Any = peewee.TextField()
+    language: Any = TextField()
     index: Any = peewee.IntegerField(column_name="line_index")
-    key: Any = peewee.TextField()
-    data: Any = peewee.TextField()
+    key: Any = TextField()
+    data: Any = TextField()
 
     class Meta:
         table_name = "lines"
@@ -130,8 +130,8 @@ class Track(_Row):
 
     job_id: Any = peewee.IntegerField()
     path: Any = PathField()
-    language: Any = peewee.TextField()
-    kind: Any = peewee.TextField()
+    language: Any = TextField()
+    kind: Any = TextField()
 
     class Meta:
         table_name = "tracks"
@@ -142,11 +142,11 @@ class Result(_Row):
     """How one language of a job ended."""
 
     job_id: Any = peewee.IntegerField()
-    language: Any = peewee.TextField()
-    state: Any = peewee.TextField()
-    reason: Any = peewee.TextField()
+    language: Any = TextField()
+    state: Any = TextField()
+    reason: Any = TextField()
     report: Any = PathField(null=True)
-    summary: Any = peewee.TextField()
+    summary: Any = TextField()
     finished_at: Any = TimeField()
 
     class Meta:
@@ -160,11 +160,11 @@ class Output(_Row):
     path: Any = PathField(primary_key=True)
     job_id: Any = peewee.IntegerField()
     video_id: Any = peewee.IntegerField(null=True)
-    language: Any = peewee.TextField()
-    kind: Any = peewee.TextField()
+    language: Any = TextField()
+    kind: Any = TextField()
     size_bytes: Any = peewee.BigIntegerField()
     mtime_ns: Any = peewee.BigIntegerField()
-    fingerprint: Any = peewee.TextField()
+    fingerprint: Any = TextField()
 
     class Meta:
         table_name = "outputs"
@@ -175,9 +175,9 @@ class Notification(_Row):
 
     id: Any = peewee.AutoField()
     job_id: Any = peewee.IntegerField(null=True)
-    event: Any = peewee.TextField()
-    outcome: Any = peewee.TextField()
-    detail: Any = peewee.TextField()
+    event: Any = TextField()
+    outcome: Any = TextField()
+    detail: Any = TextField()
     attempts: Any = peewee.IntegerField()
     at: Any = TimeField()
 

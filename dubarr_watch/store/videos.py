@@ -96,9 +96,7 @@ class Videos:
             if not self._database.run(seen.where(Video.id == video_id)):
                 raise NotInStore(f"There is no video {video_id}.")
 
-    def recontent(
-        self, video_id: int, *, size_bytes: int, mtime_ns: int, fingerprint: str
-    ) -> None:
+    def recontent(self, video_id: int, *, size_bytes: int, mtime_ns: int, fingerprint: str) -> None:
         """Keep that we changed a video's content ourselves: it stays the video that it was.
 
         Raises:

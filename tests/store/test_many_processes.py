@@ -1,0 +1,209 @@
+"""Several threads and processes at once, and processes that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dubarr_watch.errors import NotWritable
+from dubarr_watch.store import Store
+from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
+from dubarr_watch.store.records import JobOptions, JobState
+from tests.store.conftest import a_job, a_video
+
+_CLAIM_ALL = """
+import sys
+from pathlib import Path
+from dubarr_watch.store import Store
+with Store.open(Path(sys.argv[1])) as store:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    while (job := store.jobs.claim("somebody")) is not None:
+        print(job.id, flush=True)
+"""
+
+_CLAIM_ONE_AND_HANG = """
+import sys, time
+from pathlib import Path
+from dubarr_watch.store import Store
+from dubarr_watch.store.owners import Owner
+config = Path(sys.argv[1])
+owner = Owner.acquire(config)
+store = Store.open(config / "dubarr.db")
+job = store.jobs.claim(owner.id)
+store.checkpoints.save_line(job.id, "es", 0, "k", "{}")
+print(owner.id, job.id, flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def _process(code: str, *arguments: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_each_job_is_claimed_once_by_many_threads(store: Store) -> None:
+    """However many threads ask at once, no job is started twice and none is left."""
+    ids = {a_job(store, name=str(number)).id for number in range(60)}
+    claimed: list[int] = []
+    start = threading.Barrier(6)
+
+    def claim_all() -> None:
+        start.wait()
+        while (job := store.jobs.claim(threading.current_thread().name)) is not None:
+            claimed.append(job.id)
+
+    threads = [threading.Thread(target=claim_all) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claimed) == sorted(ids)
+    assert {job.attempts for job in store.jobs.running()} == {1}
+
+
+def test_each_job_is_claimed_once_by_many_processes(store: Store, database: Path) -> None:
+    """The queue is safe across processes, the daemon's and the command line's."""
+    ids = {a_job(store, name=str(number)).id for number in range(60)}
+    with (
+        _process(_CLAIM_ALL, database) as one,
+        _process(_CLAIM_ALL, database) as two,
+        _process(_CLAIM_ALL, database) as three,
+    ):
+        processes = (one, two, three)
+        assert [_line(process) for process in processes] == ["ready"] * 3
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        claimed = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert sorted(int(i) for found in claimed for i in found) == sorted(ids)
+
+
+def test_the_same_video_asked_for_at_once_is_one_job(store: Store) -> None:
+    """A watcher's event and a scan that see a video together queue it once."""
+    video, start, ids = a_video(store), threading.Barrier(8), set[int]()
+
+    def ask(language: str) -> None:
+        start.wait()
+        ids.add(store.jobs.enqueue(video.id, ["es", language], JobOptions()).id)
+
+    threads = [threading.Thread(target=ask, args=(code,)) for code in ("fr", "de", "it", "pt") * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 1
+    (job,) = store.jobs.queue()
+    assert sorted(job.languages) == ["de", "es", "fr", "it", "pt"]
+
+
+def test_a_job_whose_process_was_killed_goes_back_to_the_queue(
+    store: Store, database: Path
+) -> None:
+    """After kill -9 it is queued again with its lines; while its process lives it is not."""
+    config = database.parent
+    job = a_job(store)
+    alive = partial(owner_is_alive, config)
+    with _process(_CLAIM_ONE_AND_HANG, config) as process:
+        owner, job_id = _line(process).split()
+        assert int(job_id) == job.id
+        assert alive(owner)
+        assert store.jobs.recover(alive) == []
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(60)
+    assert not alive(owner)
+    (back,) = store.jobs.recover(alive)
+    assert (back.id, back.state, back.attempts) == (job.id, JobState.QUEUED, 1)
+    assert "ended unexpectedly" in back.reason
+    assert list(store.checkpoints.lines(job.id, "es")) == [0]
+    assert store.jobs.recover(alive) == []
+    again = store.jobs.claim("next")
+    assert again is not None
+    assert (again.id, again.attempts, again.reason) == (job.id, 2, "")
+    assert remove_dead_locks(config) == 1
+    assert list((config / "run").iterdir()) == []
+
+
+def test_a_job_that_somebody_else_took_over_is_left_to_them(store: Store) -> None:
+    """Two processes that recover at once start a job once."""
+    job = store.jobs.claim_job(a_job(store).id, "dead")
+
+    def take_over_meanwhile(owner: str) -> bool:
+        if owner == "dead":
+            store.jobs.requeue(job.id)
+            store.jobs.claim_job(job.id, "living")
+        return False
+
+    assert store.jobs.recover(take_over_meanwhile) == []
+    assert store.jobs.get(job.id).state is JobState.RUNNING
+
+
+def test_an_owner_lives_until_it_lets_go(tmp_path: Path) -> None:
+    """Also seen from its own process; each has an id of its own."""
+    with Owner.acquire(tmp_path) as one, Owner.acquire(tmp_path) as two:
+        assert one.id != two.id
+        assert owner_is_alive(tmp_path, one.id)
+        assert owner_is_alive(tmp_path, two.id)
+        assert remove_dead_locks(tmp_path) == 0
+        one.release()
+        one.release()
+        assert not owner_is_alive(tmp_path, one.id)
+        assert owner_is_alive(tmp_path, two.id)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_nobody_and_the_unknown_are_dead(tmp_path: Path) -> None:
+    """An empty id, and one whose file is gone, belong to no living process."""
+    assert not owner_is_alive(tmp_path, "")
+    assert not owner_is_alive(tmp_path, "123-abc")
+    assert remove_dead_locks(tmp_path) == 0
+
+
+def test_an_owner_in_its_birth_survives_a_clean_up(tmp_path: Path) -> None:
+    """Processes that start while others clean up all end with a lock that counts."""
+    stop = threading.Event()
+
+    def clean() -> None:
+        while not stop.is_set():
+            remove_dead_locks(tmp_path)
+
+    cleaner = threading.Thread(target=clean)
+    cleaner.start()
+    try:
+        for _ in range(300):
+            with Owner.acquire(tmp_path) as owner:
+                assert owner_is_alive(tmp_path, owner.id)
+    finally:
+        stop.set()
+        cleaner.join()
+
+
+def test_a_config_dir_that_cannot_be_written_is_the_user_s_to_provide(tmp_path: Path) -> None:
+    """The error names the folder."""
+    (tmp_path / "config").write_text("a file")
+    with pytest.raises(NotWritable, match="CONFIG_DIR"):
+        Owner.acquire(tmp_path / "config")
