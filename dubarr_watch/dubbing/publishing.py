@@ -108,8 +108,8 @@ def publish(
         _preflight(folder, needs_bytes)
         temporary = folder / temporary_name(place.target.name, place.job)
         _create(temporary, place.like)
-        place.on_step("created")
         try:
+            place.on_step("created")
             write(temporary)
             place.on_step("written")
             verify(temporary)
