@@ -53,7 +53,7 @@ def plain_os_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise DiskFull(
-                "The disk is full.", hint="Free some space; the job goes on by itself.", path=path
+                "The disk is full.", hint="Free some space, then: dubarr-watch retry.", path=path
             ) from error
         if error.errno in _NO_PERMISSION:
             raise NotWritable(

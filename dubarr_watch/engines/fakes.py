@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,8 @@ _PAUSE_S = 0.8
 _FRAME_S = 0.02
 _SILENCE_RMS = 10 ** (-50 / 20)
 _VOCABULARY = "what people say when nobody has listened to them yet"
+
+_WORD = re.compile(r"[^\W\d_]+")
 
 _SAMPLE_RATE = 24_000
 _SECONDS_PER_CHAR = 0.06
@@ -172,7 +175,7 @@ class FakeSeparator(_Faulty):
 
 
 class FakeTranslator(_Faulty):
-    """Puts the language before the text, and cuts words off until it fits its budget."""
+    """Spells every word backwards after the language, and cuts words off to fit the budget."""
 
     def translate(
         self, request: TranslationRequest, *, progress: Progress = no_progress
@@ -181,7 +184,8 @@ class FakeTranslator(_Faulty):
         self._enter_call()
         found: dict[int, str] = {}
         for number, text in enumerate(request.texts, 1):
-            found[text.id] = _cut(f"[{request.target}] {text.text}", text.max_chars)
+            backwards = _WORD.sub(lambda word: word[0][::-1], text.text)
+            found[text.id] = _cut(f"[{request.target}] {backwards}", text.max_chars)
             progress(number, len(request.texts))
         return found
 

@@ -1,0 +1,203 @@
+"""The daemon: composes the rooms, works the queue off, starts and stops in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import structlog
+
+from dubarr_watch.announcing import announcement
+from dubarr_watch.dubbing.pipeline import Pipeline
+from dubarr_watch.engines import catalog
+from dubarr_watch.engines.host import EngineHost
+from dubarr_watch.engines.registry import specs_for
+from dubarr_watch.errors import (
+    ExitCode,
+    UserMustProvide,
+    WrongUsage,
+)
+from dubarr_watch.library.intake import Library
+from dubarr_watch.media import ffmpeg_path, ffprobe_path
+from dubarr_watch.notify import Notifier
+from dubarr_watch.runner import JobRunner
+from dubarr_watch.settings import Profile, Settings, resolve_profile
+from dubarr_watch.storage import plain_os_errors
+from dubarr_watch.store.owners import Owner, owner_is_alive
+from dubarr_watch.store.records import JobState
+from dubarr_watch.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+QUEUE_POLL_S = 2.0
+"""How soon the daemon sees what another process queued (retry, cancel, dub)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What it takes to run a job.
+
+    Attributes:
+        store: The database.
+        runner: Runs claimed jobs.
+        owner: Proves that this process lives.
+        profile: Which engines run.
+    """
+
+    store: Store
+    runner: JobRunner
+    owner: Owner
+    profile: Profile
+
+
+@contextmanager
+def open_workshop(settings: Settings, *, park: bool = False) -> Iterator[Workshop]:
+    """Check what is needed, open the database and take up what dead processes left.
+
+    Raises:
+        KeyMissing: PROFILE=full without its keys.
+        ToolMissing: No ffmpeg.
+        ModelMissing: Models have not been pulled.
+        NotWritable: CONFIG_DIR cannot be written to.
+    """
+    profile = resolve_profile(settings)
+    specs = specs_for(profile, settings)
+    ffmpeg_path(), ffprobe_path()
+    if not settings.mock_mode:
+        for model in catalog.embedded_models():
+            catalog.path(model.name, settings.models_dir)
+    with plain_os_errors(settings.config_dir):
+        for folder in (settings.config_dir, settings.work_dir, settings.reports_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(settings.database_path))
+        owner = stack.enter_context(Owner.acquire(settings.config_dir))
+        for job in store.jobs.recover(lambda other: owner_is_alive(settings.config_dir, other)):
+            log.info("job taken up again", job=job.id, video=job.video.path)
+        pipeline = Pipeline(settings, store, EngineHost(settings), specs)
+        yield Workshop(store, JobRunner(settings, store, pipeline, park), owner, profile)
+
+
+class Daemon:
+    """Watches the library and works its queue off until told to stop.
+
+    Args:
+        settings: All settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._news = threading.Event()
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; returns the exit code.
+
+        Raises:
+            UserMustProvide: Something is missing that the daemon cannot work without.
+            WrongUsage: Another daemon already works with this CONFIG_DIR.
+        """
+        settings = self._settings
+        if not settings.videos_dir.is_dir():
+            raise UserMustProvide(
+                "The video folder is not there.",
+                hint="Create it, or set VIDEOS_DIR to the folder that holds your videos.",
+                path=settings.videos_dir,
+            )
+        with _only_one(settings.config_dir), open_workshop(settings) as workshop:
+            self._take_signals()
+            self._greet(workshop)
+            _sweep(settings, workshop.store)
+            notifier = Notifier(settings, workshop.store)
+            library = Library(settings, workshop.store, self._news.set)
+            notifier.start()
+            library.start()
+            try:
+                self._work(workshop, library, notifier)
+            finally:
+                library.stop()
+                notifier.stop()
+        log.info("stopped")
+        return ExitCode.DONE
+
+    def stop(self) -> None:
+        """Ask the daemon to stop at its next checkpoint."""
+        self._stopping.set()
+        self._news.set()
+
+    def _work(self, workshop: Workshop, library: Library, notifier: Notifier) -> None:
+        library.settle_requests()
+        while not self._stopping.is_set():
+            job = workshop.store.jobs.claim(workshop.owner.id)
+            if job is None:
+                self._news.wait(QUEUE_POLL_S)
+                self._news.clear()
+                continue
+            ended = workshop.runner.run(job, should_stop=self._stopping.is_set)
+            if ended.job.state.ended:
+                library.settle_requests()
+                if message := announcement(ended):
+                    notifier.job_ended(message)
+
+    def _greet(self, workshop: Workshop) -> None:
+        settings = self._settings
+        told = {"profile": workshop.profile.value, "videos": settings.videos_dir,
+                "languages": [language.code for language in settings.target_langs]}  # fmt: skip
+        if workshop.profile is Profile.EMBEDDED and settings.profile is Profile.AUTO:
+            told["because"] = "OPENAI_API_KEY and HF_TOKEN are not both set"
+        log.info("watching", **told)
+        for language in settings.target_langs:
+            if workshop.profile is Profile.EMBEDDED and (note := language_note(language.code)):
+                log.warning("language", language=language.name, note=note)
+
+    def _take_signals(self) -> None:
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self._stopping.is_set():
+                os._exit(ExitCode.FAILED)  # asked twice: at once, the database is safe
+            self.stop()
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handle)
+            signal.signal(signal.SIGINT, handle)
+
+
+@contextmanager
+def _only_one(config_dir: Path) -> Iterator[None]:
+    """Hold the lock that says a daemon works with this CONFIG_DIR.
+
+    Raises:
+        WrongUsage: Another one does.
+    """
+    path = config_dir / "run" / "daemon.lock"
+    with plain_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WrongUsage(
+                "A daemon already works with this CONFIG_DIR.",
+                hint="Stop it first, or give this one a CONFIG_DIR of its own.",
+                path=config_dir,
+            ) from None
+        yield
+
+
+def _sweep(settings: Settings, store: Store) -> None:
+    """Remove work folders of jobs that are over or unknown."""
+    if settings.debug_mode:
+        return
+    kept = {JobState.QUEUED, JobState.WAITING, JobState.RUNNING, JobState.FAILED}
+    for folder in settings.work_dir.iterdir():
+        job = store.jobs.find(folder.name) if folder.name.isdigit() else None
+        if job is None or job.state not in kept:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,215 @@
+"""Runs one claimed job to its end and writes down how it ended; the daemon and `dub` share it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import structlog
+
+from dubarr_watch.dubbing.pipeline import Pipeline
+from dubarr_watch.dubbing.results import JobResult, LanguageResult
+from dubarr_watch.dubbing.workspace import JobControl, Workspace
+from dubarr_watch.errors import (
+    CannotDub,
+    DiskFull,
+    DubarrError,
+    EngineError,
+    JobCancelled,
+    TranslationIncomplete,
+)
+from dubarr_watch.languages import parse_language
+from dubarr_watch.settings import Settings
+from dubarr_watch.store.records import JobRecord, JobState
+from dubarr_watch.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+_SAVE_EVERY_S = 1.0
+_CANCEL_CHECK_S = 0.5
+
+OnProgress = Callable[[str, float, float | None], None]
+"""Called with (stage, share of the job done, estimated seconds left)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run of a job ended.
+
+    Attributes:
+        job: The job as it is now; queued again when it is to be tried again or was stopped.
+        result: What the pipeline made; nothing when it raised.
+        seconds: Time it took.
+        error: What it raised.
+    """
+
+    job: JobRecord
+    result: JobResult | None
+    seconds: float
+    error: DubarrError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunner:
+    """Runs jobs that were claimed.
+
+    Attributes:
+        settings: MAX_ATTEMPTS, DEBUG_MODE, STALL_SECONDS.
+        store: Where the end is written down.
+        pipeline: Does the work.
+        park: Whether a stopped job waits for its own command instead of being queued for anybody.
+    """
+
+    settings: Settings
+    store: Store
+    pipeline: Pipeline
+    park: bool = False
+
+    def run(
+        self,
+        job: JobRecord,
+        *,
+        on_progress: OnProgress = lambda stage, share, eta_s: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Ended:
+        """Run a job and return how it ended; never raises for what happens to the job.
+
+        Args:
+            job: Claimed by this process.
+            on_progress: Called often.
+            should_stop: True ends the run at its last checkpoint; the job is queued again.
+        """
+        watch = _Progress(self.store, job, on_progress)
+        cancelled = _CancelCheck(self.store, job.id, should_stop)
+        control = JobControl(watch.report, cancelled, self.settings.stall_seconds)
+        started = time.monotonic()
+        with structlog.contextvars.bound_contextvars(job=job.id):
+            log.info("job started", video=job.video.path, languages=job.languages)
+            try:
+                result = self.pipeline.run(job, control)
+            except JobCancelled:
+                return self._stopped(job, started, stop=should_stop())
+            except DubarrError as error:
+                log.warning("job failed", error=error, exc_info=not isinstance(error, CannotDub))
+                return self._failed(job, error, started)
+            except Exception as error:
+                log.exception("job failed unexpectedly")
+                unexpected = DubarrError(
+                    f"Something unexpected went wrong: {type(error).__name__}: {error}",
+                    hint="The log holds the details; please report them. `dubarr-watch retry` "
+                    "tries again.",
+                )
+                return self._failed(job, unexpected, started)
+            return self._finished(job, result, started)
+
+    def _finished(self, job: JobRecord, result: JobResult, started: float) -> Ended:
+        seconds = time.monotonic() - started
+        with self.store.transaction():
+            for language in result.languages:
+                self._keep(job, language)
+            ended = self.store.jobs.finish(job.id, result.state, result.reason)
+        if result.state is not JobState.FAILED:
+            self._clear(job)
+        log.info("job ended", state=result.state, reason=result.reason, seconds=round(seconds, 1))
+        return Ended(ended, result, seconds)
+
+    def _keep(self, job: JobRecord, language: LanguageResult) -> None:
+        report = language.report
+        self.store.jobs.set_result(
+            job.id,
+            language.language.code,
+            language.state,
+            language.reason,
+            report=language.report_path,
+            summary=json.dumps(asdict(report.summary)) if report else "",
+        )
+
+    def _stopped(self, job: JobRecord, started: float, *, stop: bool) -> Ended:
+        seconds = time.monotonic() - started
+        if stop and not self.store.jobs.get(job.id).cancel_requested:
+            reason = "Stopped with the program; it goes on where it was."
+            return Ended(self.store.jobs.requeue(job.id, reason, waiting=self.park), None, seconds)
+        ended = self.store.jobs.finish(job.id, JobState.CANCELLED, "Cancelled.")
+        self._clear(job)
+        log.info("job cancelled")
+        return Ended(ended, None, seconds)
+
+    def _failed(self, job: JobRecord, error: DubarrError, started: float) -> Ended:
+        seconds = time.monotonic() - started
+        if _worth_another_try(error) and job.attempts < self.settings.max_attempts:
+            log.info("job queued again", attempt=job.attempts, of=self.settings.max_attempts)
+            again = self.store.jobs.requeue(job.id, f"Tried again after: {error.message}")
+            return Ended(again, None, seconds, error)
+        with self.store.transaction():
+            for code in job.languages:
+                self._keep(job, LanguageResult(parse_language(code), JobState.FAILED, str(error)))
+            ended = self.store.jobs.finish(job.id, JobState.FAILED, str(error))
+        if isinstance(error, CannotDub):
+            self._clear(job)
+        return Ended(ended, None, seconds, error)
+
+    def _clear(self, job: JobRecord) -> None:
+        if not self.settings.debug_mode:
+            folder = self.settings.work_dir / str(job.id)
+            Workspace(folder, job.id, self.store.checkpoints).clear()
+
+
+def _worth_another_try(error: DubarrError) -> bool:
+    """A model's process may have been unlucky; a bad file or a full disk stays what it is."""
+    return isinstance(error, EngineError) and not isinstance(
+        error, (TranslationIncomplete, CannotDub, DiskFull)
+    )
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Keeps the progress of a job in the store, not more often than once a second."""
+
+    store: Store
+    job: JobRecord
+    on_progress: OnProgress
+    _started: float = field(default_factory=time.monotonic)
+    _first_share: float | None = None
+    _saved_at: float = 0.0
+    _stage: str = ""
+
+    def report(self, stage: str, share: float) -> None:
+        now = time.monotonic()
+        if self._first_share is None:
+            self._first_share = share
+        eta_s = self._eta_s(share, now)
+        self.on_progress(stage, share, eta_s)
+        if stage != self._stage or now - self._saved_at >= _SAVE_EVERY_S:
+            if stage != self._stage:
+                log.info("stage", stage=stage)
+            self.store.jobs.progress(self.job.id, stage, share, eta_s)
+            self._stage, self._saved_at = stage, now
+
+    def _eta_s(self, share: float, now: float) -> float | None:
+        done = share - (self._first_share or 0.0)
+        elapsed_s = now - self._started
+        if done < 0.05 or elapsed_s < 2:
+            return None
+        return elapsed_s * (1 - share) / done
+
+
+@dataclass(slots=True)
+class _CancelCheck:
+    """Whether to stop; asks the store at most twice a second, for another process may cancel."""
+
+    store: Store
+    job_id: int
+    should_stop: Callable[[], bool]
+    _asked_at: float = 0.0
+    _answer: bool = False
+
+    def __call__(self) -> bool:
+        if self.should_stop():
+            return True
+        now = time.monotonic()
+        if not self._answer and now - self._asked_at >= _CANCEL_CHECK_S:
+            self._asked_at = now
+            self._answer = self.store.jobs.cancel_requested(self.job_id)
+        return self._answer
