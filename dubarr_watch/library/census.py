@@ -1,0 +1,405 @@
+"""Who is in the library: what was seen when, what is settling, what is gone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from dubarr_watch.library.anchor import Anchor
+from dubarr_watch.library.arrival import Arrival, Outcome
+from dubarr_watch.library.asking import FORBIDDEN, Asking
+from dubarr_watch.library.markers import MarkerKind, names_video, parse_marker_name
+from dubarr_watch.library.naming import is_ignored_folder, is_ignored_path, is_video_name
+from dubarr_watch.library.scanner import SeenFile, SeenFolder, SeenMarker, Walk, see_file
+from dubarr_watch.library.stability import StabilityTracker
+from dubarr_watch.settings import Settings
+from dubarr_watch.store.records import RequestRecord, VideoRecord, VideoState
+from dubarr_watch.store.store import Store
+
+_LOG = structlog.get_logger(__name__)
+
+_RETRY_MIN_S = 30.0
+_RETRY_MAX_S = 900.0
+_GONE_GRACE_S = 2.0
+_TURN_S = 0.5  # then news is looked at again, however much is due
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What a scan of everything found."""
+
+    folders: int
+    videos: int
+    seconds: float
+
+
+class Census:
+    """The state between what the disk shows and what the store keeps; used by one thread.
+
+    Args:
+        settings: VIDEOS_DIR, SETTLE_SECONDS.
+        store: Where videos are kept.
+        asking: Takes markers.
+        arrival: Takes settled videos.
+        stopping: Asked during long work.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        asking: Asking,
+        arrival: Arrival,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._root = settings.videos_dir
+        self._settle_s = settings.settle_seconds
+        self._process_existing = settings.process_existing
+        self._store = store
+        self._asking = asking
+        self._arrival = arrival
+        self._stopping = stopping
+        self.anchor = Anchor(self._root, store)
+        self.last_error = ""
+        self._videos = StabilityTracker(self._settle_s)
+        self._markers = StabilityTracker(self._settle_s)
+        self._markers_taken: dict[Path, tuple[int, int]] = {}
+        self._requests: set[int] = set()
+        self._known: dict[Path, VideoRecord] = {}
+        self._by_stat: dict[tuple[int, int], list[Path]] = {}
+        self._handled: set[int] = set()
+        self._gone_since_s: dict[Path, float] = {}
+        self._retry_s: dict[Path, float] = {}
+        self._answers_due = True
+        self._started_ns = 0
+
+    @property
+    def settling(self) -> int:
+        """Files that are followed until they stop changing."""
+        return len(self._videos) + len(self._markers)
+
+    def start(self, now_ns: int) -> None:
+        """Take the wall clock at the daemon's start: what is younger is new."""
+        self._started_ns = now_ns
+
+    def scan(self) -> ScanReport:
+        """Look at everything; what is not there any more is noticed too."""
+        started_s = time.monotonic()
+        self._load()
+        known = len(self._known)
+        walk = Walk(self._root)
+        first = self.anchor.is_first_scan()
+        seen: set[Path] = set()
+        for folder in walk.folders():
+            if self._stopping():
+                break
+            if first:
+                self._record_baseline(folder)
+            self._take_folder(folder)
+            seen.update(video.path for video in folder.videos)
+        if not self._stopping():
+            readable = self._root not in walk.unreadable
+            if self.anchor.check(readable=readable, videos=len(seen), known=known):
+                self._after_scan(walk, seen, first=first)
+        return ScanReport(walk.folders_read, len(seen), time.monotonic() - started_s)
+
+    def look_at(self, path: Path) -> None:
+        """Look at one path that something may have happened to."""
+        if is_ignored_path(path, self._root):
+            return
+        if path.is_dir() and not (path.is_symlink() and path != self._root):
+            if path == self._root or not is_ignored_folder(path.name):
+                for folder in Walk(path).folders():
+                    self._take_folder(folder)
+            return
+        found = see_file(path)
+        marker = parse_marker_name(path.name, _siblings(path))
+        if marker is not None and found is not None:
+            self._take_marker(SeenMarker(found, marker))
+        elif marker is not None:
+            self._markers.forget(path)
+            self._markers_taken.pop(path, None)
+            if marker.kind is MarkerKind.NODUB:
+                self._look_again_below(path.parent)
+        elif found is None:
+            self._miss(path)
+        elif is_video_name(path.name):
+            self._meet(found)
+
+    def take_due(self) -> bool:
+        """Take over what has settled, for half a second at most; tell whether a job may be new."""
+        now_s = time.monotonic()
+        # Markers first: a video that settles together with its marker is to find its request.
+        for path in self._settled(self._markers, now_s):
+            self._guarded(path, lambda file=path: self._settled_marker(file))  # type: ignore[misc]
+        changed = False
+        for path in self._settled(self._videos, now_s):
+            changed = self._guarded(path, lambda file=path: self._settled_video(file)) or changed  # type: ignore[misc]
+            if self._stopping() or time.monotonic() - now_s > _TURN_S:
+                break
+        return self._take_gone(now_s) or changed
+
+    def answers_due(self) -> bool:
+        """Tell, once, whether requests should be looked at for markers to answer."""
+        due, self._answers_due = self._answers_due, False
+        return due
+
+    def next_look_s(self) -> float | None:
+        """Return when something is due, in monotonic seconds, or nothing."""
+        looks = [since + self._grace_s() for since in self._gone_since_s.values()]
+        looks += [
+            look
+            for look in (self._videos.next_look_s(), self._markers.next_look_s())
+            if look is not None
+        ]
+        return min(looks, default=None)
+
+    # What is seen.
+
+    def _take_folder(self, folder: SeenFolder) -> None:
+        for marker in folder.markers:
+            self._take_marker(marker)
+        for video in folder.videos:
+            self._meet(video)
+
+    def _take_marker(self, marker: SeenMarker) -> None:
+        file = marker.file
+        seen = (file.size_bytes, file.mtime_ns)
+        if self._markers_taken.get(file.path) == seen:
+            return
+        if marker.name.kind is MarkerKind.DUB:
+            self._markers.seen(file.path, *seen, time.monotonic())
+            return
+        self._markers_taken[file.path] = seen
+        if marker.name.kind is MarkerKind.NODUB:
+            self._look_again_below(file.path.parent)
+        else:
+            self._asking.restore(marker)
+
+    def _meet(self, video: SeenFile) -> None:
+        self._gone_since_s.pop(video.path, None)
+        known = self._known.get(video.path)
+        if known is not None and _same(known, video) and self._needs_nothing(known):
+            return
+        now_s = time.monotonic()
+        if known is None and video.path not in self._videos and self._was_elsewhere(video):
+            # Known by size and time, and gone from where it was: a rename needs no settling.
+            self._videos.seen_settled(video.path, video.size_bytes, video.mtime_ns, now_s)
+        else:
+            self._videos.seen(video.path, video.size_bytes, video.mtime_ns, now_s)
+
+    def _needs_nothing(self, known: VideoRecord) -> bool:
+        if known.id in self._handled:
+            return True
+        if known.note.startswith(FORBIDDEN):
+            return self._asking.forbidden_by(known.path) is not None
+        wanted = known.state is VideoState.ARRIVED or self._process_existing
+        return not wanted and not self._asking.is_asked(known.path)
+
+    def _was_elsewhere(self, video: SeenFile) -> bool:
+        paths = self._by_stat.get((video.size_bytes, video.mtime_ns), ())
+        return any(path != video.path and not os.path.lexists(path) for path in paths)
+
+    def _miss(self, path: Path) -> None:
+        """Take note that nothing is at a path: neither a video nor a folder of them."""
+        self._videos.forget(path)
+        now_s = time.monotonic()
+        if path in self._known:
+            self._gone_since_s.setdefault(path, now_s)
+        elif not is_video_name(path.name):
+            for known in self._known:
+                if path in known.parents:
+                    self._gone_since_s.setdefault(known, now_s)
+
+    def _look_again_below(self, folder: Path) -> None:
+        """Consider all videos of a folder anew: what is asked of them, or forbidden, changed."""
+        for path, known in self._known.items():
+            if folder in path.parents:
+                self._look_again(known)
+
+    def _look_again(self, known: VideoRecord) -> None:
+        self._handled.discard(known.id)
+        if known.path not in self._videos:
+            self._videos.seen_settled(
+                known.path, known.size_bytes, known.mtime_ns, time.monotonic()
+            )
+
+    # What has settled.
+
+    def _settled(self, tracker: StabilityTracker, now_s: float) -> list[Path]:
+        """Return the files of a tracker that have settled, after another look at each."""
+        settled = []
+        for path in tracker.due(now_s):
+            found = see_file(path)
+            if found is None:
+                tracker.forget(path)
+                self._miss(path)
+                continue
+            tracker.seen(path, found.size_bytes, found.mtime_ns, now_s)
+            if tracker.is_stable(path, now_s):
+                settled.append(path)
+        return settled
+
+    def _settled_marker(self, path: Path) -> bool:
+        self._markers.forget(path)
+        found = see_file(path)
+        name = parse_marker_name(path.name, _siblings(path))
+        if found is None or name is None:
+            return False
+        self._markers_taken[path] = (found.size_bytes, found.mtime_ns)
+        request = self._asking.take(SeenMarker(found, name))
+        if request is not None:
+            self._answers_due = True
+            self._read_requests()
+        return request is not None
+
+    def _settled_video(self, path: Path) -> bool:
+        now_s = time.monotonic()
+        marker_due_s = self._marker_settling(path)
+        if marker_due_s is not None:
+            self._videos.postpone(path, marker_due_s)
+            return False
+        found = see_file(path)
+        if found is None:
+            return False
+        # Whatever goes wrong, it is looked at again, though not at once.
+        self._look_later(path, now_s)
+        try:
+            video, outcome = self._arrival.consider(
+                found, unchanged_for_s=self._videos.unchanged_for_s(path, now_s)
+            )
+        except FileNotFoundError:
+            self._videos.forget(path)
+            return False
+        self._remember(video)
+        self._answers_due = True
+        if outcome is Outcome.NOT_READY:
+            return False
+        self._retry_s.pop(path, None)
+        self._videos.forget(path)
+        if outcome is not Outcome.FORBIDDEN:
+            self._handled.add(video.id)
+        return True
+
+    def _marker_settling(self, video: Path) -> float | None:
+        """Return when a marker is due that may speak of a video and is still being written."""
+        folders = set(video.parents)
+        if any(marker.parent in folders for marker in self._markers.paths()):
+            return self._markers.next_look_s()
+        return None
+
+    def _look_later(self, path: Path, now_s: float) -> None:
+        pause_s = min(_RETRY_MAX_S, self._retry_s.get(path, _RETRY_MIN_S / 2) * 2)
+        self._retry_s[path] = pause_s
+        self._videos.postpone(path, now_s + pause_s)
+
+    def _take_gone(self, now_s: float) -> bool:
+        """Record videos that have been away for long enough not to be on the way elsewhere."""
+        due = [p for p, since in self._gone_since_s.items() if since + self._grace_s() <= now_s]
+        changed = False
+        for path in due:
+            del self._gone_since_s[path]
+            if not self.anchor.still_holds() or os.path.lexists(path):
+                continue
+            video = self._known.pop(path, None)
+            if video is not None:
+                self._handled.discard(video.id)
+                self._arrival.gone(video)
+                changed = True
+        return changed
+
+    def _grace_s(self) -> float:
+        # Longer than settling: at the far end of a rename the video has to be recognized first.
+        return self._settle_s + _GONE_GRACE_S
+
+    def _guarded(self, path: Path, step: Callable[[], bool]) -> bool:
+        """Run a step for one file; what goes wrong is told, and stays that file's trouble."""
+        try:
+            return step()
+        except Exception as error:  # noqa: BLE001 - one file must not end the whole library
+            self.last_error = f"{type(error).__name__}: {error}"
+            _LOG.exception("file_failed", path=path)
+            known = self._known.get(path)
+            if known is not None:
+                self._store.videos.set_note(known.id, f"An unexpected error: {error}")
+            return False
+
+    # What is kept.
+
+    def _load(self) -> None:
+        """Read what the store knows: other processes may have forgotten videos since."""
+        videos = self._store.videos.under(self._root)
+        self._known = {video.path: video for video in videos}
+        self._by_stat = {}
+        for video in videos:
+            self._by_stat.setdefault((video.size_bytes, video.mtime_ns), []).append(video.path)
+        self._handled &= {video.id for video in videos}
+        self._read_requests()
+        for video in videos:
+            wanted = video.state is VideoState.ARRIVED or self._process_existing
+            if not wanted or video.id in self._handled or self._asking.is_asked(video.path):
+                continue
+            if self._asking.is_handled(video):
+                self._handled.add(video.id)
+
+    def _read_requests(self) -> None:
+        """Look again at the videos that a new request speaks of."""
+        requests = self._asking.refresh()
+        for request in requests:
+            if request.id not in self._requests:
+                for known in list(self._known.values()):
+                    if _speaks_of(request, known.path):
+                        self._look_again(known)
+        self._requests = {request.id for request in requests}
+
+    def _remember(self, video: VideoRecord) -> None:
+        if video.path not in self._known:
+            for path, known in list(self._known.items()):
+                if known.id == video.id:
+                    del self._known[path]
+                    self._gone_since_s.pop(path, None)
+        self._known[video.path] = self._store.videos.get(video.id)
+        self._by_stat.setdefault((video.size_bytes, video.mtime_ns), []).append(video.path)
+
+    def _record_baseline(self, folder: SeenFolder) -> None:
+        for video in folder.videos:
+            if self._stopping():
+                return
+            if video.ctime_ns < self._started_ns and video.path not in self._known:
+                self._guarded(video.path, lambda file=video: self._as_baseline(file))  # type: ignore[misc]
+
+    def _as_baseline(self, video: SeenFile) -> bool:
+        self._known[video.path] = self._arrival.identify(video, VideoState.BASELINE)
+        return True
+
+    def _after_scan(self, walk: Walk, seen: set[Path], *, first: bool) -> None:
+        if first:
+            self.anchor.keep_baseline(len(seen))
+        now_s = time.monotonic()
+        for path in self._known.keys() - seen:
+            if walk.covered(path):
+                self._gone_since_s.setdefault(path, now_s)
+        self._asking.revoke_deleted()
+        self._answers_due = True
+
+
+def _same(known: VideoRecord, seen: SeenFile) -> bool:
+    return (known.size_bytes, known.mtime_ns) == (seen.size_bytes, seen.mtime_ns)
+
+
+def _speaks_of(request: RequestRecord, video: Path) -> bool:
+    if request.for_folder:
+        return request.target in video.parents
+    return request.target.parent == video.parent and names_video(request.target.name, video.name)
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        return os.listdir(path.parent)
+    except OSError:
+        return []

@@ -1,0 +1,69 @@
+"""What kind of file system a path is on, and whether it tells about changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_MOUNTINFO = Path("/proc/self/mountinfo")
+
+# Changes that another machine, or the far side of a FUSE mount, makes raise no event here.
+SILENT_KINDS = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "prl_fs", "vmhgfs", "afs",
+    "ceph", "glusterfs", "lustre", "beegfs", "ocfs2", "gfs2", "davfs", "drvfs", "fakeowner",
+    "ncpfs", "coda",
+})  # fmt: skip
+
+# FUSE in general is taken for silent; these are local disks, and their own changes are seen.
+_LOCAL_FUSE = frozenset({"fuseblk", "fuse.ntfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.ext4"})
+
+
+def filesystem_kind(path: Path, *, mountinfo: Path = _MOUNTINFO) -> str:
+    """Return the kind of file system that a path is on, such as `ext4`, or empty when unknown.
+
+    Args:
+        path: A path that exists, or will.
+        mountinfo: The kernel's table of mounts, as in proc_pid_mountinfo(5).
+    """
+    return _mount_of(path, mountinfo)[1]
+
+
+def mount_point(path: Path, *, mountinfo: Path = _MOUNTINFO) -> Path:
+    """Return the folder at which the file system of a path is mounted; `/` when unknown."""
+    return Path(_mount_of(path, mountinfo)[0] or "/")
+
+
+def _mount_of(path: Path, mountinfo: Path) -> tuple[str, str]:
+    try:
+        lines = mountinfo.read_bytes().splitlines()
+    except OSError:
+        return "", ""
+    target = os.fsencode(os.path.realpath(path))
+    best, kind = b"", b""
+    for line in lines:
+        before, _, after = line.partition(b" - ")
+        fields = before.split(b" ")
+        if len(fields) < 5 or not after:
+            continue
+        point = _unescape(fields[4])
+        # Of two mounts on one point the later one is on top.
+        if _is_below(target, point) and len(point) >= len(best):
+            best, kind = point, after.split(b" ")[0]
+    return os.fsdecode(best), os.fsdecode(kind)
+
+
+def tells_changes(kind: str) -> bool:
+    """Tell whether a file system of this kind raises an event for every change."""
+    if kind.startswith("fuse") and kind not in _LOCAL_FUSE:
+        return False
+    return kind not in SILENT_KINDS
+
+
+def _is_below(path: bytes, point: bytes) -> bool:
+    return path == point or path.startswith(point.rstrip(b"/") + b"/")
+
+
+def _unescape(field: bytes) -> bytes:
+    for code, character in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n")):
+        field = field.replace(code, character)
+    return field.replace(b"\\134", b"\\")
