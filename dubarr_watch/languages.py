@@ -11,6 +11,7 @@ import difflib
 import functools
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pycountry
 
@@ -158,17 +159,27 @@ def _lookup(word: str) -> Language | None:
     if len(word) < 2:  # pycountry also finds the one letter that classifies a language
         return None
     word = _EVERYDAY_NAMES.get(word) or _WITHDRAWN.get(word) or word
-    try:
-        entry = pycountry.languages.lookup(word)
-    except LookupError:
-        return None
-    if entry.scope == "S":  # und, mul, mis, zxx: codes that name no language
+    entry = _entry(word)
+    if entry is None or entry.scope == "S":  # und, mul, mis, zxx: codes that name no language
         return None
     code = str(getattr(entry, "alpha_2", entry.alpha_3)).lower()
     name = str(entry.name).split(" (")[0].split(",")[0]
     if code == "el":
         name = "Greek"
     return Language(code, name, str(getattr(entry, _BIBLIOGRAPHIC, entry.alpha_3)).lower())
+
+
+def _entry(word: str) -> Any:
+    # Codes before names: rare languages are named En, Hu and Ko, and pycountry's own look-up
+    # takes English, Hungarian and Korean for them.
+    for field in ("alpha_2", "alpha_3", _BIBLIOGRAPHIC):
+        entry = pycountry.languages.get(**{field: word})
+        if entry is not None:
+            return entry
+    try:
+        return pycountry.languages.lookup(word)
+    except LookupError:
+        return None
 
 
 @functools.cache

@@ -15,66 +15,102 @@ from dubarr_watch.settings import LogFormat, Settings
 
 _BLOT = "***"
 
+# Tracebacks: their line breaks are their sense.
+_MANY_LINES = ("exception", "stack")
+
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
-    """Send structlog's events to a stream (standard error unless told), secrets blotted out.
+    """Send structlog's events, and libraries' warnings, to a stream, secrets blotted out.
 
     Args:
         settings: LOG_LEVEL, LOG_FORMAT, and the secrets to hide.
-        stream: Where lines go.
+        stream: Where lines go; standard error unless told.
     """
     out = stream or sys.stderr
     as_console = settings.log_format is LogFormat.CONSOLE or (
         settings.log_format is LogFormat.AUTO and out.isatty()
     )
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         if as_console
-        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
+    first: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    last = [_Harmless(settings.secrets(), one_line=as_console), renderer]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info,
-            _Harmless(settings.secrets()),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.lower()),
+        processors=[*first, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    # Libraries that log by themselves: warnings only. Apprise shows whole URLs at DEBUG and
-    # httpx whole requests at INFO, so neither may follow LOG_LEVEL.
-    logging.basicConfig(level=logging.WARNING, stream=out, force=True)
+    _configure_libraries(out, first, last)
+
+
+def _configure_libraries(out: TextIO, first: list[Any], last: list[Any]) -> None:
+    """Give what libraries log by themselves the same form, warnings only."""
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*first, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # Apprise shows whole URLs and httpx whole requests, so neither may follow LOG_LEVEL.
     for name in ("apprise", "httpx", "httpcore", "openai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class _Harmless:
-    """Processor that blots out secrets and escapes what no encoder can write."""
+    """Processor that blots out secrets and escapes what no encoder can write.
 
-    def __init__(self, secrets: list[str]) -> None:
+    Args:
+        secrets: What to blot out, longest first.
+        one_line: Escape control characters too: a file name with a line break in it must not
+            forge a line. JSON does that by itself.
+    """
+
+    def __init__(self, secrets: list[str], *, one_line: bool) -> None:
         self._secrets = secrets
+        self._one_line = one_line
 
     def __call__(
         self, logger: Any, method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        return {key: self._clean(value) for key, value in event.items()}
+        return {
+            printable(self._text(key)): self._clean(
+                value, one_line=self._one_line and key not in _MANY_LINES
+            )
+            for key, value in event.items()
+        }
 
-    def _clean(self, value: Any) -> Any:
-        if isinstance(value, Path):
-            return printable(value)
-        if isinstance(value, BaseException):
-            value = str(value)
-        if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, _BLOT)
-            return value.encode("utf-8", "backslashreplace").decode()
+    def _clean(self, value: Any, *, one_line: bool) -> Any:
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
         if isinstance(value, dict):
-            return {self._clean(key): self._clean(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple, set)):
-            return [self._clean(item) for item in value]
-        return value
+            return {
+                printable(self._text(key)): self._clean(item, one_line=one_line)
+                for key, item in value.items()
+            }
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self._clean(item, one_line=one_line) for item in value]
+        text = self._text(value)
+        if one_line or isinstance(value, Path):
+            return printable(text)
+        return "\n".join(printable(line) for line in text.split("\n"))
+
+    def _text(self, value: Any) -> str:
+        # Whatever it is, it is text from here on: a renderer that made it text later would
+        # bring the secret back.
+        text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+        for secret in self._secrets:
+            text = text.replace(secret, _BLOT)
+        return text

@@ -8,11 +8,15 @@ environment.
 from __future__ import annotations
 
 import os
+import re
+import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -83,6 +87,15 @@ class NotifyEvent(StrEnum):
     DONE = "done"
     DONE_WITH_WARNINGS = "done_with_warnings"
     FAILED = "failed"
+
+
+class LogLevel(StrEnum):
+    """The least severe events that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class LogFormat(StrEnum):
@@ -192,11 +205,7 @@ class Settings(BaseSettings):
     api_user: str = Field("admin", description="user name for the page and the API")
     api_pass: SecretStr = Field(SecretStr("admin"), description="password for the page and the API")
 
-    log_level: str = Field(
-        "info",
-        pattern="(?i)^(debug|info|warning|error)$",
-        description="debug, info, warning or error",
-    )
+    log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
     log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json")
     debug_mode: bool = Field(
         False, description="keep intermediate files of every job in CONFIG_DIR/work/<job>/"
@@ -204,6 +213,30 @@ class Settings(BaseSettings):
     mock_mode: bool = Field(
         False, description="replace every model by a fast fake, to try the daemon itself"
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, _Unreadable):
+            raise ValueError(
+                f"the file that {str(info.field_name).upper()}_FILE names cannot be read: "
+                f"{value.reason}. It must be a text file that holds nothing but the value."
+            )
+        return value
+
+    @field_validator(
+        "profile", "tts_model", "whisper_model", "device", "output_mode", "watch_mode",
+        "log_level", "log_format", mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _in_any_case(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("openai_api_key", "hf_token", "notify_urls", mode="before")
+    @classmethod
+    def _without_blanks(cls, value: object) -> object:
+        # A blank in front or a Windows line end behind is pasted easily, and seen by nobody.
+        return (value.strip() or None) if isinstance(value, str) else value
 
     @field_validator("target_langs", mode="before")
     @classmethod
@@ -252,6 +285,9 @@ class Settings(BaseSettings):
         values = (getattr(self, name) for name in type(self).model_fields)
         secret = [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
         words = [word for value in secret for word in (value, *value.split())]
+        if self.notify_urls is not None:
+            words += _url_parts(self.notify_urls.get_secret_value())
+        # A shorter word would blot out innocent text everywhere, and guards nothing anyway.
         return sorted({word for word in words if len(word) > 5}, key=len, reverse=True)
 
     @classmethod
@@ -264,10 +300,16 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add `NAME_FILE` and `CONFIG_DIR/config.env` below the environment."""
-        config_dir = os.environ.get("CONFIG_DIR") or cls.model_fields["config_dir"].default
-        config_env = Path(config_dir).expanduser() / "config.env"
-        below = DotEnvSettingsSource(settings_cls, env_file=config_env, env_ignore_empty=True)
+        file = None if _config_env_problem() else _config_env()
+        below = DotEnvSettingsSource(settings_cls, env_file=file, env_ignore_empty=True)
         return init_settings, env_settings, _NameFileSource(settings_cls), below
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Stands for the value of a file that could not be read, until every setting is checked."""
+
+    reason: str
 
 
 class _NameFileSource(PydanticBaseSettingsSource):
@@ -285,11 +327,7 @@ class _NameFileSource(PydanticBaseSettingsSource):
             try:
                 value, _, _ = self.get_field_value(field, name)
             except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "is not text"
-                raise SettingsInvalid(
-                    f"{name.upper()}_FILE: cannot read the file it names: {reason}.",
-                    hint="Point it at a readable text file that holds nothing but the value.",
-                ) from None
+                value = _Unreadable(_why_unreadable(error))
             if value is not None:
                 found[name] = value
         return found
@@ -304,12 +342,16 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsInvalid: One line for each wrong variable, all of them at once.
     """
+    problem = _config_env_problem()
+    lines = [f"CONFIG_DIR/config.env: cannot be read: {problem}."] if problem else []
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         # The input value is left out: it may be a secret.
-        lines = [f"{str(e['loc'][0]).upper()}: {_plain(e)}" for e in error.errors()]
-        raise SettingsInvalid("\n".join(dict.fromkeys(lines))) from None
+        lines += [f"{str(e['loc'][0]).upper()}: {_plain(e)}" for e in error.errors()]
+    if lines:
+        raise SettingsInvalid("\n".join(dict.fromkeys(lines)))
+    return settings
 
 
 def resolve_profile(settings: Settings) -> Profile:
@@ -352,6 +394,33 @@ def example_env() -> str:
     return "\n".join(blocks)
 
 
+def _config_env() -> Path:
+    config_dir = os.environ.get("CONFIG_DIR") or Settings.model_fields["config_dir"].default
+    return Path(config_dir).expanduser() / "config.env"
+
+
+def _config_env_problem() -> str:
+    """Return why CONFIG_DIR/config.env cannot be read; nothing when it can or is not there."""
+    try:
+        _config_env().read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        return _why_unreadable(error)
+    return ""
+
+
+def _why_unreadable(error: OSError | UnicodeDecodeError) -> str:
+    return "it is not text" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
+
+
+def _url_parts(urls: str) -> list[str]:
+    # A service's own URL carries a part of the Apprise URL: the token, but never its scheme.
+    parts = [re.split(r"[/:@?&=,#]+", url.partition("://")[2]) for url in urls.split()]
+    raw = [part for found in parts for part in found]
+    return raw + [unquote(part) for part in raw]
+
+
 def _shown(default: object) -> str:
     if default is None:
         return ""
@@ -378,3 +447,7 @@ def _as_value_error(parse: Any, value: str) -> Any:
         return parse(value)
     except UnknownLanguage as error:
         raise ValueError(str(error)) from None
+
+
+if __name__ == "__main__":  # python -m dubarr_watch.settings > config.example.env
+    sys.stdout.write(example_env())

@@ -1,0 +1,409 @@
+"""Settings: where they come from, what they may be, and what their errors give away."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+
+from dubarr_watch.errors import ExitCode, KeyMissing, SettingsInvalid
+from dubarr_watch.languages import parse_language
+from dubarr_watch.settings import (
+    Device,
+    NotifyEvent,
+    OutputMode,
+    Profile,
+    Settings,
+    WatchMode,
+    WhisperModel,
+    example_env,
+    load_settings,
+    resolve_profile,
+)
+
+ROOT = Path(__file__).parents[1]
+
+# Name -> default, as README documents them; secrets are compared by what they hold.
+DOCUMENTED = {
+    "PROFILE": "auto",
+    "TARGET_LANGS": "pl",
+    "SOURCE_LANG": "",
+    "VIDEOS_DIR": "/app/videos",
+    "MODELS_DIR": "/app/models",
+    "CONFIG_DIR": "/app/config",
+    "OUTPUT_MODE": "sidecar",
+    "SUBTITLES": "true",
+    "SETTLE_SECONDS": "10",
+    "SCAN_INTERVAL": "300",
+    "WATCH_MODE": "auto",
+    "PROCESS_EXISTING": "false",
+    "MAX_SPEEDUP": "1.25",
+    "STALL_SECONDS": "600",
+    "MAX_ATTEMPTS": "3",
+    "OPENAI_API_KEY": "",
+    "HF_TOKEN": "",
+    "TTS_MODEL": "xtts",
+    "WHISPER_MODEL": "medium",
+    "DEVICE": "",
+    "GPU_TTS": "0",
+    "TTS_PORT": "5050",
+    "THREADS": "0",
+    "NOTIFY_URLS": "",
+    "NOTIFY_CONFIG": "",
+    "NOTIFY_TAGS": "",
+    "NOTIFY_ON": "done,done_with_warnings,failed",
+    "NOTIFY_DIGEST_SECONDS": "60",
+    "API_USER": "admin",
+    "API_PASS": "admin",
+    "LOG_LEVEL": "info",
+    "LOG_FORMAT": "auto",
+    "DEBUG_MODE": "false",
+    "MOCK_MODE": "false",
+}
+
+
+@pytest.fixture(autouse=True)
+def config_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Leave nothing set but CONFIG_DIR, whatever the developer's shell holds."""
+    for name in Settings.model_fields:
+        for variable in (name, name.upper(), f"{name.upper()}_FILE"):
+            monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("CONFIG_DIR", str(tmp_path))
+    return tmp_path
+
+
+def _lines(error: pytest.ExceptionInfo[SettingsInvalid]) -> dict[str, str]:
+    """Return the error's lines by the variable they name; each variable has one line."""
+    lines = [line.split(": ", 1) for line in str(error.value).splitlines()]
+    assert len({name for name, _ in lines}) == len(lines)
+    return {line[0]: line[1] for line in lines}
+
+
+def _shown_defaults() -> dict[str, str]:
+    shown = (line[1:].split("=", 1) for line in example_env().splitlines() if "=" in line)
+    return {name: value for name, value in shown if name.isupper() and " " not in name}
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    """The list above, the settings and the example file name the same things."""
+    assert _shown_defaults() == DOCUMENTED
+    assert [name.upper() for name in Settings.model_fields] == list(DOCUMENTED)
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_example_file_is_up_to_date() -> None:
+    """config.example.env is what the settings say."""
+    shown = (ROOT / "config.example.env").read_text(encoding="utf-8")
+    assert shown == example_env(), (
+        "regenerate it: python -m dubarr_watch.settings > config.example.env"
+    )
+
+
+def test_the_example_file_is_printed_by_the_module() -> None:
+    """The command that the failure above names does what it says."""
+    command = [sys.executable, "-W", "error", "-m", "dubarr_watch.settings"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert printed.stdout == example_env()
+
+
+def test_nothing_set_gives_the_defaults(monkeypatch: pytest.MonkeyPatch, config_dir: Path) -> None:
+    """And the example file, taken as it is with every line let in, gives the same."""
+    bare = load_settings()
+    assert bare.target_langs == (parse_language("pl"),)
+    assert (bare.source_lang, bare.device, bare.notify_config) == (None, None, None)
+    assert bare.notify_on == tuple(NotifyEvent)
+    assert bare.api_pass.get_secret_value() == "admin"
+    monkeypatch.delenv("CONFIG_DIR")
+    assert str(load_settings().config_dir) == "/app/config"
+    for name, value in _shown_defaults().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == bare.model_copy(update={"config_dir": Path("/app/config")})
+
+
+def test_every_setting_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path
+) -> None:
+    """Lists by commas, words in any case, codes and names of languages."""
+    values = {
+        "PROFILE": "Full",
+        "TARGET_LANGS": "de, French;es",
+        "SOURCE_LANG": "en-GB",
+        "VIDEOS_DIR": "~/Videos",
+        "OUTPUT_MODE": "BOTH",
+        "SUBTITLES": "no",
+        "SETTLE_SECONDS": "2.5",
+        "WATCH_MODE": "poll",
+        "WHISPER_MODEL": "Large-V3",
+        "DEVICE": "cuda",
+        "NOTIFY_ON": "failed, Done",
+        "LOG_LEVEL": "DEBUG",
+        "DEBUG_MODE": "1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.profile is Profile.FULL
+    assert [language.code for language in settings.target_langs] == ["de", "fr", "es"]
+    assert settings.source_lang == parse_language("English")
+    assert settings.videos_dir == Path.home() / "Videos"
+    assert settings.output_mode is OutputMode.BOTH
+    assert settings.watch_mode is WatchMode.POLL
+    assert settings.whisper_model is WhisperModel.LARGE_V3
+    assert settings.device is Device.CUDA
+    assert settings.notify_on == (NotifyEvent.FAILED, NotifyEvent.DONE)
+    assert (settings.subtitles, settings.debug_mode) == (False, True)
+    assert (settings.settle_seconds, settings.log_level) == (2.5, "debug")
+
+
+def test_the_folders_of_config_dir(config_dir: Path) -> None:
+    """Database, reports and work lie in CONFIG_DIR."""
+    settings = load_settings()
+    assert settings.database_path == config_dir / "dubarr.db"
+    assert settings.reports_dir == config_dir / "reports"
+    assert settings.work_dir == config_dir / "work"
+
+
+def test_a_relative_folder_is_made_absolute(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path
+) -> None:
+    """A later change of the working directory moves no library."""
+    monkeypatch.chdir(config_dir)
+    monkeypatch.setenv("VIDEOS_DIR", "films")
+    assert load_settings().videos_dir == config_dir / "films"
+
+
+def test_a_folder_s_name_need_not_be_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file system allows, a setting allows."""
+    monkeypatch.setenv("VIDEOS_DIR", os.fsdecode(b"/v/caf\xe9"))
+    assert os.fsencode(load_settings().videos_dir) == b"/v/caf\xe9"
+
+
+def test_an_empty_value_is_unset(monkeypatch: pytest.MonkeyPatch, config_dir: Path) -> None:
+    """docker compose hands over `NAME=` for whatever its .env leaves out; so may every file."""
+    bare = load_settings()
+    (config_dir / "empty").write_text(" \n")
+    (config_dir / "config.env").write_text("HF_TOKEN=\nDEVICE=\n")
+    for name in DOCUMENTED.keys() - {"CONFIG_DIR"}:
+        monkeypatch.setenv(name, "")
+        monkeypatch.setenv(f"{name}_FILE", "")
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", str(config_dir / "empty"))
+    assert load_settings() == bare
+
+
+# Precedence
+
+
+def test_a_value_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, config_dir: Path) -> None:
+    """NAME_FILE names it; the line break at its end does not count."""
+    (config_dir / "secret").write_text("hf_from_a_file\n")
+    (config_dir / "langs").write_text("de,fr\n")
+    monkeypatch.setenv("HF_TOKEN_FILE", str(config_dir / "secret"))
+    monkeypatch.setenv("TARGET_LANGS_FILE", str(config_dir / "langs"))
+    settings = load_settings()
+    assert settings.hf_token is not None
+    assert settings.hf_token.get_secret_value() == "hf_from_a_file"
+    assert [language.code for language in settings.target_langs] == ["de", "fr"]
+
+
+def test_the_order_of_sources(monkeypatch: pytest.MonkeyPatch, config_dir: Path) -> None:
+    """Option, then environment, then NAME_FILE, then config.env, then default."""
+    (config_dir / "file").write_text("3")
+    found = [load_settings().settle_seconds]
+    (config_dir / "config.env").write_text("# a comment\nSETTLE_SECONDS=2\nUNKNOWN=x\n")
+    found.append(load_settings().settle_seconds)
+    monkeypatch.setenv("SETTLE_SECONDS_FILE", str(config_dir / "file"))
+    found.append(load_settings().settle_seconds)
+    monkeypatch.setenv("SETTLE_SECONDS", "4")
+    found.append(load_settings().settle_seconds)
+    found.append(load_settings(settle_seconds=5).settle_seconds)
+    assert found == [10, 2, 3, 4, 5]
+
+
+def test_config_env_need_not_be_there(monkeypatch: pytest.MonkeyPatch, config_dir: Path) -> None:
+    """Neither it nor CONFIG_DIR; CONFIG_DIR may even be a file, which others complain about."""
+    (config_dir / "file").write_text("")
+    for folder in (config_dir / "nowhere", config_dir / "file"):
+        monkeypatch.setenv("CONFIG_DIR", str(folder))
+        assert load_settings().config_dir == folder
+
+
+# Bad values
+
+BAD = {
+    "PROFILE": ("big", "must be one of 'auto', 'full', 'embedded'."),
+    "TARGET_LANGS": ("de,germn", "'germn' is not a language I know. Did you mean German (de)"),
+    "SOURCE_LANG": ("zzzzzz", "'zzzzzz' is not a language I know."),
+    "OUTPUT_MODE": ("mkv", "must be one of 'sidecar', 'mux', 'both'."),
+    "SUBTITLES": ("perhaps", "input should be a valid boolean"),
+    "SETTLE_SECONDS": ("soon", "input should be a valid number"),
+    "SCAN_INTERVAL": ("0", "input should be greater than or equal to 1."),
+    "WATCH_MODE": ("never", "must be one of 'auto', 'events', 'poll'."),
+    "MAX_SPEEDUP": ("nan", "input should be"),
+    "MAX_ATTEMPTS": ("2.5", "input should be a valid integer"),
+    "DEVICE": ("tpu", "must be one of 'cuda', 'cpu', 'mps'."),
+    "TTS_PORT": ("65536", "input should be less than or equal to 65535."),
+    "NOTIFY_ON": ("done,sometimes", "must be one of 'done', 'done_with_warnings', 'failed'."),
+    "LOG_LEVEL": ("loud", "must be one of 'debug', 'info', 'warning', 'error'."),
+}
+
+
+def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line for each wrong variable, saying what it may be."""
+    for name, (value, _) in BAD.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsInvalid) as error:
+        load_settings()
+    lines = _lines(error)
+    assert lines.keys() == BAD.keys()
+    for name, (_, text) in BAD.items():
+        assert text in lines[name]
+    assert error.value.exit_code is ExitCode.WRONG_USAGE
+
+
+def test_files_that_cannot_be_read_are_named_with_the_rest(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path
+) -> None:
+    """A missing secret, one that is no text, a broken config.env and a bad value: four lines."""
+    (config_dir / "binary").write_bytes(b"\xff\xfe\x00")
+    (config_dir / "config.env").write_bytes(b"HF_TOKEN=\xff\n")
+    monkeypatch.setenv("HF_TOKEN_FILE", str(config_dir / "nowhere"))
+    monkeypatch.setenv("MAX_ATTEMPTS_FILE", str(config_dir / "binary"))
+    monkeypatch.setenv("MAX_SPEEDUP", "9")
+    with pytest.raises(SettingsInvalid) as error:
+        load_settings()
+    lines = _lines(error)
+    assert lines.keys() == {"CONFIG_DIR/config.env", "HF_TOKEN", "MAX_ATTEMPTS", "MAX_SPEEDUP"}
+    assert "the file that HF_TOKEN_FILE names cannot be read: No such file" in lines["HF_TOKEN"]
+    assert "it is not text" in lines["MAX_ATTEMPTS"]
+    assert lines["CONFIG_DIR/config.env"] == "cannot be read: it is not text."
+
+
+def test_a_config_env_that_is_a_folder_is_named(config_dir: Path) -> None:
+    """docker makes a folder where a mounted file is not there."""
+    (config_dir / "config.env").mkdir()
+    with pytest.raises(SettingsInvalid, match=r"config\.env: cannot be read: Is a directory"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest", "below", "above"),
+    [
+        ("SETTLE_SECONDS", "0", "86400", "-0.1", "86400.1"),
+        ("SCAN_INTERVAL", "1", "86400", "0.9", "86401"),
+        ("MAX_SPEEDUP", "1", "2", "0.99", "2.01"),
+        ("STALL_SECONDS", "5", "86400", "4", "inf"),
+        ("MAX_ATTEMPTS", "1", "20", "0", "21"),
+        ("TTS_PORT", "0", "65535", "-1", "65536"),
+        ("THREADS", "0", "256", "-1", "257"),
+    ],
+)
+def test_both_sides_of_each_limit(
+    monkeypatch: pytest.MonkeyPatch, name: str, lowest: str, highest: str, below: str, above: str
+) -> None:
+    """The limits themselves are allowed, what is beyond is not."""
+    for value in (lowest, highest):
+        monkeypatch.setenv(name, value)
+        assert getattr(load_settings(), name.lower()) == float(value)
+    for value in (below, above):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SettingsInvalid, match=f"^{name}: "):
+            load_settings()
+
+
+# Secrets
+
+SECRETS = {
+    "OPENAI_API_KEY": "sk-open-sesame",
+    "HF_TOKEN": "hf_open_sesame",
+    "API_PASS": "pass-sesame",
+    "NOTIFY_URLS": "tgram://123456:bot-sesame/99887766 mailto://me:mail%2Dsesame@example.org",
+}
+
+
+def test_secrets_are_shown_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the settings themselves, nor by an error about another setting beside them."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "sesame" not in shown
+    monkeypatch.setenv("MAX_SPEEDUP", "9")
+    with pytest.raises(SettingsInvalid) as error:
+        load_settings()
+    assert "sesame" not in "".join(traceback.format_exception(error.value))
+    assert b"sesame" not in pickle.dumps(error.value)
+
+
+def test_a_secret_that_cannot_be_read_stays_unshown(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path
+) -> None:
+    """What a broken file holds is not told."""
+    (config_dir / "secret").write_bytes(b"open-sesame\xff")
+    monkeypatch.setenv("HF_TOKEN_FILE", str(config_dir / "secret"))
+    with pytest.raises(SettingsInvalid) as error:
+        load_settings()
+    assert "sesame" not in "".join(traceback.format_exception(error.value))
+
+
+def test_every_secret_is_known_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each whole value, each URL of several, and the parts that a service's own URL repeats."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    secrets = load_settings().secrets()
+    assert set(SECRETS.values()) < set(secrets)
+    assert {"tgram://123456:bot-sesame/99887766", "bot-sesame", "99887766"} < set(secrets)
+    assert {"mail%2Dsesame", "mail-sesame"} < set(secrets)
+    assert "mailto" not in secrets
+    assert secrets == sorted(secrets, key=len, reverse=True)
+    assert "admin" not in load_settings(api_pass="admin").secrets()
+
+
+# Profile
+
+
+@pytest.mark.parametrize(
+    ("profile", "key", "token", "runs"),
+    [
+        ("auto", "", "", Profile.EMBEDDED),
+        ("auto", "k", "", Profile.EMBEDDED),
+        ("auto", "", "t", Profile.EMBEDDED),
+        ("auto", "k", "t", Profile.FULL),
+        ("embedded", "k", "t", Profile.EMBEDDED),
+        ("full", "k", "t", Profile.FULL),
+    ],
+)
+def test_which_profile_runs(
+    monkeypatch: pytest.MonkeyPatch, profile: str, key: str, token: str, runs: Profile
+) -> None:
+    """auto is full only when all that full needs is there."""
+    for name, value in (("PROFILE", profile), ("OPENAI_API_KEY", key), ("HF_TOKEN", token)):
+        monkeypatch.setenv(name, value)
+    assert resolve_profile(load_settings()) is runs
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "OPENAI_API_KEY and HF_TOKEN"),
+        ({"HF_TOKEN": "t"}, "OPENAI_API_KEY"),
+        ({"OPENAI_API_KEY": "k"}, "HF_TOKEN"),
+        ({"OPENAI_API_KEY": "  ", "HF_TOKEN": "t"}, "OPENAI_API_KEY"),
+    ],
+)
+def test_full_with_a_key_missing_names_it(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: str
+) -> None:
+    """The error names what is missing and nothing else, and the way out; exit code 4."""
+    monkeypatch.setenv("PROFILE", "full")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(KeyMissing) as error:
+        resolve_profile(load_settings())
+    assert error.value.message == f"PROFILE=full needs {missing}."
+    assert f"Set {missing}, or set PROFILE=embedded" in error.value.hint
+    assert error.value.exit_code is ExitCode.USER_MUST_PROVIDE
