@@ -95,7 +95,7 @@ def describe_languages() -> str:
             "The embedded profile (no key, no GPU) dubs",
             f"  well into:   {', '.join(well)}",
             f"  poorly into: {', '.join(half)} (natural voices, but weak translation)",
-            "  poorly into: German (de), Polish (pl) and others (weak translation, robotic voices):",
+            "  poorly into: German (de), Polish (pl) and others (weak translation, robotic voice):",
             *_wrapped(rest),
             "  not into:    Japanese (ja) and whatever is not listed",
         )
