@@ -18,6 +18,7 @@ import structlog
 from dubarr_watch.announcing import announcement
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.engines import catalog
+from dubarr_watch.engines.embedded_languages import language_note
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import specs_for
 from dubarr_watch.errors import (
@@ -72,8 +73,8 @@ def open_workshop(settings: Settings, *, park: bool = False) -> Iterator[Worksho
     specs = specs_for(profile, settings)
     ffmpeg_path(), ffprobe_path()
     if not settings.mock_mode:
-        for model in catalog.embedded_models():
-            catalog.path(model.name, settings.models_dir)
+        for name in catalog.embedded_models().names():
+            catalog.path(name, settings.models_dir)
     with plain_os_errors(settings.config_dir):
         for folder in (settings.config_dir, settings.work_dir, settings.reports_dir):
             folder.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from dubarr_watch.dubbing.translation import Origin, TranslatedLine, translate_l
 from dubarr_watch.dubbing.video import Video
 from dubarr_watch.dubbing.workspace import Workspace, content_key
 from dubarr_watch.engines.base import Progress, Span, Synthesizer, Voice
+from dubarr_watch.engines.embedded_languages import language_note
 from dubarr_watch.engines.host import EngineHost, Watch
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.errors import CannotDub, TranslationIncomplete
@@ -136,7 +137,7 @@ class TrackMaker:
         speech = self.work.folder / f"speech.{language.code}.wav"
         audio = self.work.folder / f"dub.{language.code}.mka"
         loudness = self._mix(language, parts, fitted, speech, audio, stage_progress("mix", report))
-        return Dub(language, audio, speech, parts, fitted, loudness, _notes(parts, language))
+        return Dub(language, audio, speech, parts, fitted, loudness, _notes(language, self.specs))
 
     def _translate(
         self, language: Language, slots: Sequence[Span], progress: Progress
@@ -287,11 +288,6 @@ def _refuse_holes(fitted: Sequence[FittedTake], language: Language) -> None:
         )
 
 
-def _notes(parts: Sequence[Part], language: Language) -> list[str]:
-    notes: list[str] = []
-    if any(part.voice.engine == "espeak" for part in parts):
-        notes.append(
-            f"{language.name} is spoken by espeak-ng, which sounds robotic; the full profile has "
-            "natural voices for it."
-        )
-    return notes
+def _notes(language: Language, specs: EngineSpecs) -> list[str]:
+    note = language_note(language.code) if specs.embedded else ""
+    return [f"{language.name}: {note}; the full profile does better."] if note else []

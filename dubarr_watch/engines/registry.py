@@ -14,13 +14,23 @@ _ENGINES = "dubarr_watch.engines"
 
 @dataclass(frozen=True, slots=True)
 class EngineSpecs:
-    """One engine for each seam; no separator means that the original is ducked as it is."""
+    """One engine for each seam.
+
+    Attributes:
+        transcriber: Speech to text.
+        diarizer: Who speaks.
+        translator: Text to text.
+        synthesizer: Text to speech.
+        separator: Voices apart from the rest; without one the original is ducked as it is.
+        embedded: Whether these are the small models, which know some languages badly.
+    """
 
     transcriber: EngineSpec
     diarizer: EngineSpec
     translator: EngineSpec
     synthesizer: EngineSpec
     separator: EngineSpec | None = None
+    embedded: bool = False
 
 
 def specs_for(profile: Profile, settings: Settings) -> EngineSpecs:
@@ -77,4 +87,5 @@ def _embedded(settings: Settings) -> EngineSpecs:
             },
             owns_process=True,
         ),
+        embedded=True,
     )
