@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dubarr_watch.dubbing import containers
@@ -152,7 +152,7 @@ def publish_muxed(
             *_dub_arguments(plan, audios), "-f", container.muxer, output_name(temporary),
             *_hash_arguments([stream.index for stream in plan.tracks], hashes),
         ]  # fmt: skip
-        _run(arguments, target, original.duration_s, watch)
+        _run(arguments, target, original.duration_s, _half(watch, second=False))
 
     def verify(temporary: Path) -> None:
         found = _probe(temporary, target)
@@ -161,7 +161,7 @@ def publish_muxed(
             copies = work / f"copy.{job}.streamhash"
             indexes = [stream.index for stream in containers.copied_tracks(plan, found)]
             _run([*input_arguments(temporary), *_hash_arguments(indexes, copies)],
-                 target, original.duration_s, watch)  # fmt: skip
+                 target, original.duration_s, _half(watch, second=True))  # fmt: skip
             if _hash_values(hashes) != _hash_values(copies):
                 wrong = "its streams do not hold the same data"
         if wrong:
@@ -201,6 +201,21 @@ def _run(arguments: Sequence[str], path: Path, duration_s: float, watch: Watch) 
     except MediaError as error:
         error.hint = error.hint or _USE_SIDECAR
         raise
+    if watch.progress:
+        # A short file is done before ffmpeg says how far it is.
+        watch.progress(duration_s, duration_s)
+
+
+def _half(watch: Watch, *, second: bool) -> Watch:
+    """Let one of two passes over a video tell its progress as half of the whole."""
+    tell = watch.progress
+    if tell is None:
+        return watch
+
+    def scaled(done_s: float, total_s: float) -> None:
+        tell((done_s + (total_s if second else 0)) / 2, total_s)
+
+    return replace(watch, progress=scaled)
 
 
 def _probe(temporary: Path, target: Path) -> Probe:

@@ -1,0 +1,165 @@
+"""Reading subtitle files of any origin: encodings, markup, and what nobody says aloud."""
+
+from __future__ import annotations
+
+import codecs
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pysubs2
+
+MAX_BYTES = 8 * 1024 * 1024
+"""A three-hour film has about 200 kB of subtitles; styled ones with fonts inside a few MB."""
+
+MAX_CUE_CHARS = 2000
+
+# Encodings that subtitles had before Unicode, by the language they are in.
+_OLD_ENCODINGS = {
+    "cp1250": "pl cs sk hu hr sl ro sq bs",
+    "cp1251": "ru uk bg sr mk be",
+    "cp1253": "el",
+    "cp1254": "tr az",
+    "cp1255": "he yi",
+    "cp1256": "ar fa ur",
+    "cp1257": "lt lv et",
+    "cp1258": "vi",
+    "cp874": "th",
+    "gb18030": "zh",
+    "cp932": "ja",
+    "cp949": "ko",
+}
+_OLD_ENCODING_OF = {code: name for name, codes in _OLD_ENCODINGS.items() for code in codes.split()}
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+# Every repetition is bounded: a file made to be slow must not hold up a job.
+_BLANK_LINES = re.compile(r"\n{3,}")
+_TAG = re.compile(r"<(?:/?[a-zA-Z]|\d)[^<>\n]{0,200}>")
+_OVERRIDE = re.compile(r"\{[^{}]{0,2000}\}")
+_BRACKETS = re.compile(r"\[[^\[\]]{0,300}\]|\([^()]{0,300}\)|（[^（）]{0,300}）|【[^【】]{0,300}】")
+_LABEL = re.compile(r"^[-–—\s]{0,5}([^\W\d_][^:!?…\n]{0,30})[:：](?=\s|$)")
+_DASH = re.compile(r"^\s{0,5}[-–—]{1,2}\s*(?=\S)")
+_MUSIC = re.compile(r"[♪♫♬🎵🎶]")
+_HASH_SONG = re.compile(r"^\s*#.*#\s*$", re.DOTALL)
+_CREDIT = re.compile(
+    r"https?://|\bwww\.|\b[\w-]{2,40}\.(?:com|org|net|tv|io)\b|opensubtitles|subscene|addic7ed",
+    re.IGNORECASE,
+)
+_UNSPOKEN_STYLE = re.compile(
+    r"\b(signs?|songs?|lyrics?|karaoke|op|ed|opening|ending|titles?|credits?|note)\b", re.IGNORECASE
+)
+_SPOKEN = re.compile(r"[^\W_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A text and when it is shown or said, in seconds from the video's start."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+class SubtitlesUnusable(Exception):
+    """A subtitle file says nothing that can be used; the message tells why."""
+
+
+def read_cues(path: Path, language: str) -> list[Cue]:
+    """Return what is said in a SubRip, SubStation or WebVTT file, in order of start.
+
+    Markup, speaker labels, sounds in brackets, songs and credits are left out.
+
+    Args:
+        path: The file.
+        language: ISO 639-1 code; tells which old encodings are likely.
+
+    Raises:
+        SubtitlesUnusable: The file cannot be read, or nothing is said in it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SubtitlesUnusable(f"It cannot be read: {error.strerror}.") from error
+    return parse_cues(data, language)
+
+
+def parse_cues(data: bytes, language: str) -> list[Cue]:
+    """Return what is said in the bytes of a subtitle file; see `read_cues`."""
+    if len(data) > MAX_BYTES:
+        raise SubtitlesUnusable(f"It is larger than {MAX_BYTES // 2**20} MiB.")
+    text = _BLANK_LINES.sub("\n\n", _decode(data, language))
+    cues: dict[Cue, None] = {}
+    for event in _events(text):
+        spoken = _spoken(event.plaintext)
+        if spoken and 0 <= event.start < event.end:
+            cues[Cue(event.start / 1000, event.end / 1000, spoken)] = None
+    if not cues:
+        raise SubtitlesUnusable("No spoken line was found in it.")
+    return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
+
+
+def _decode(data: bytes, language: str) -> str:
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "")
+    if not encoding and data[:2000].count(0) > len(data[:2000]) // 4:
+        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+    if not encoding:
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            encoding = _OLD_ENCODING_OF.get(language, "cp1252")
+    if encoding:
+        text = data.decode(encoding, "replace")
+    if text.count("�") > max(3, len(text) // 100):
+        raise SubtitlesUnusable("It is no text in any encoding that this language uses.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _events(text: str) -> Iterator[pysubs2.SSAEvent]:
+    head = text[:4000].lstrip("\ufeff \n\t")
+    options: dict[str, bool] = {}
+    if head.startswith("WEBVTT"):
+        form = "vtt"
+    elif re.search(r"^\[Script Info\]|^\[Events\]|^Dialogue:", head, re.MULTILINE):
+        form = "ssa" if "[V4 Styles]" in head else "ass"
+    else:
+        # Tags are taken out here, by an expression that no file can make slow.
+        form, options = "srt", {"keep_html_tags": True}
+    try:
+        found = pysubs2.SSAFile.from_string(text, form, **options)
+    except (pysubs2.Pysubs2Error, ValueError, LookupError, ArithmeticError, TypeError) as error:
+        raise SubtitlesUnusable(f"It is damaged: {type(error).__name__}.") from error
+    for event in found:
+        # What is longer is no line; reading it could take minutes.
+        if len(event.text) > MAX_CUE_CHARS:
+            continue
+        if event.is_comment or _UNSPOKEN_STYLE.search(event.style) or r"\p1" in event.text:
+            continue
+        yield event
+
+
+def _spoken(text: str) -> str:
+    """Return what is said aloud in the text of one cue."""
+    text = html.unescape(_TAG.sub("", _OVERRIDE.sub("", text)))
+    if _MUSIC.match(text.strip()) or _HASH_SONG.match(text) or _CREDIT.search(text):
+        return ""
+    # Brackets may reach over a line break, labels and music do not.
+    lines = _BRACKETS.sub(" ", text).splitlines()
+    said = [_without_label(line) for line in lines if not _MUSIC.search(line)]
+    joined = " ".join(" ".join(said).split())
+    return joined if _SPOKEN.search(joined) else ""
+
+
+def _without_label(line: str) -> str:
+    label = _LABEL.match(line)
+    if label and label[1] == label[1].upper() and label[1] != label[1].lower():
+        line = line[label.end() :]
+    return _DASH.sub("", line)
