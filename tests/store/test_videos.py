@@ -95,6 +95,16 @@ def test_a_touched_video_is_where_it_was_seen(store: Store, tmp_path: Path) -> N
         store.videos.touch(99, tmp_path / "c", 1)
 
 
+def test_a_video_that_we_changed_stays_the_video_that_it_was(store: Store, tmp_path: Path) -> None:
+    """A track muxed into it makes no new video of it."""
+    video = _record(store, tmp_path / "a.mkv", "aaa", BASELINE)
+    store.videos.recontent(video.id, size_bytes=9, mtime_ns=8, fingerprint="with a dub")
+    again = store.videos.record(video.path, 9, 8, "with a dub", ARRIVED)
+    assert (again.id, again.state, again.size_bytes) == (video.id, BASELINE, 9)
+    with pytest.raises(NotInStore):
+        store.videos.recontent(99, size_bytes=9, mtime_ns=8, fingerprint="f")
+
+
 def test_a_note_is_kept_and_taken_away(store: Store) -> None:
     """Why nothing is done with a video, in plain words."""
     video = a_video(store)
