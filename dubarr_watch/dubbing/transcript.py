@@ -7,9 +7,12 @@ in no voice are dropped as hallucinated.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
+from typing import Generic, TypeVar
 
 from dubarr_watch.engines.base import Span, Transcript, Turn, Word
 
@@ -29,9 +32,17 @@ SAME_SENTENCE_GAP_S = 3.0
 VOICE_REACH_S = 0.3
 """How far outside of voice activity a word may lie before it counts as hallucinated."""
 
+MIN_HEARD_S = 0.15
+"""A word whose middle lies in no voice is heard all the same when this much of it does."""
+
+MIN_LINE_S = 0.1
+STRAY_WORDS = 2
+"""Speaker changes within a sentence that last no longer than this are the diarizer's slips."""
+
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*$")
 _CLAUSE_END = re.compile(r"[,;:—–-]+[\"'”’)\]]*$")
 _SPOKEN = re.compile(r"\w")
+_TITLE = re.compile(r"(?i)(?:^|\W)(?:mr|mrs|ms|dr|prof|st|vs|sr|sra|sig|mme)\.$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,49 +78,94 @@ def make_lines(transcript: Transcript, turns: Sequence[Turn]) -> list[Line]:
         transcript: Words with times, and voice activity.
         turns: Who speaks when; empty means one speaker.
     """
-    words = [word for word in transcript.words if _is_heard(word, transcript.voice)]
-    speakers = _smooth(words, [_speaker_of(word, turns) for word in words])
+    voice = _Timeline(transcript.voice)
+    words = _heard_words(transcript.words, voice)
+    speakers = _smooth(words, _speakers(words, turns))
     groups = [part for group in _split(words, speakers) for part in _split_long(group)]
+    spoken = [group for group in groups if _SPOKEN.search(_text(group[0]))]
     lines: list[Line] = []
-    for group, speaker in groups:
-        text = " ".join(word.text for word in group).strip()
-        if not _SPOKEN.search(text):
-            continue
-        span = _true_span(group, transcript.voice, lines[-1].end_s if lines else 0.0)
-        lines.append(Line(len(lines), span.start_s, span.end_s, speaker, text, 0))
+    for i, (group, speaker) in enumerate(spoken):
+        after_s = lines[-1].end_s if lines else 0.0
+        before_s = spoken[i + 1][0][0].start_s if i + 1 < len(spoken) else transcript.duration_s
+        span = _true_span(group, voice, after_s, before_s)
+        lines.append(Line(i, span.start_s, span.end_s, speaker, _text(group), 0))
     return _number_sentences(_number_speakers(lines))
 
 
-def _is_heard(word: Word, voice: Sequence[Span]) -> bool:
-    middle = (word.start_s + word.end_s) / 2
-    return any(s.start_s - VOICE_REACH_S <= middle <= s.end_s + VOICE_REACH_S for s in voice)
+Piece = TypeVar("Piece", bound=Span | Turn)
 
 
-def _speaker_of(word: Word, turns: Sequence[Turn]) -> int:
+class _Timeline(Generic[Piece]):
+    """Stretches of time, searched without looking at all of them."""
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self._pieces = sorted(pieces, key=lambda piece: piece.start_s)
+        self._starts = [piece.start_s for piece in self._pieces]
+        self._ends = list(accumulate((piece.end_s for piece in self._pieces), max))
+
+    def touching(self, start_s: float, end_s: float) -> list[Piece]:
+        """Return what shares more than a point with a stretch."""
+        return self._pieces[bisect_right(self._ends, start_s) : bisect_left(self._starts, end_s)]
+
+    def around(self, start_s: float, end_s: float) -> list[Piece]:
+        """Return what touches a stretch, and the neighbours on both sides of it."""
+        first = max(bisect_right(self._ends, start_s) - 1, 0)
+        return self._pieces[first : bisect_left(self._starts, end_s) + 1]
+
+
+def _heard_words(words: Iterable[Word], voice: _Timeline[Span]) -> list[Word]:
+    """Return the words that lie in voice, their times cut to it, in order of start."""
+    heard: list[Word] = []
+    for word in words:
+        start_s, end_s = word.start_s, max(word.start_s, word.end_s)
+        own = max(voice.touching(start_s, end_s), key=lambda s: _shared_s(word, s), default=None)
+        middle_s = (start_s + end_s) / 2
+        if own is not None and _shared_s(word, own) >= MIN_HEARD_S:
+            start_s, end_s = max(start_s, own.start_s), min(end_s, own.end_s)
+        elif not voice.touching(middle_s - VOICE_REACH_S, middle_s + VOICE_REACH_S):
+            continue
+        start_s = max(start_s, heard[-1].start_s if heard else 0.0)
+        heard.append(replace(word, start_s=start_s, end_s=max(start_s, end_s)))
+    return heard
+
+
+def _shared_s(word: Word, piece: Span | Turn) -> float:
+    return min(word.end_s, piece.end_s) - max(word.start_s, piece.start_s)
+
+
+def _speakers(words: Iterable[Word], turns: Sequence[Turn]) -> list[int]:
+    """Return for each word the speaker whose turn it shares most of, or lies nearest to."""
     if not turns:
-        return 0
-
-    def closeness(turn: Turn) -> tuple[float, float]:
-        overlap = min(word.end_s, turn.end_s) - max(word.start_s, turn.start_s)
-        return (max(overlap, 0.0), min(overlap, 0.0))
-
-    return max(turns, key=closeness).speaker
+        return [0 for _ in words]
+    timeline = _Timeline(turns)
+    return [
+        max(
+            timeline.around(word.start_s, word.end_s), key=lambda turn: _shared_s(word, turn)
+        ).speaker
+        for word in words
+    ]
 
 
 def _smooth(words: Sequence[Word], speakers: Sequence[int]) -> list[int]:
-    """Let the majority of a sentence win over single stray words at its edges."""
+    """Let the majority of a sentence win over stray words, not over a reply of some length."""
     smooth = list(speakers)
     start = 0
     for i, word in enumerate(words):
-        ends = i + 1 == len(words) or _SENTENCE_END.search(word.text)
+        ends = i + 1 == len(words) or _ends_sentence(word.text)
         if not ends and words[i + 1].start_s - word.end_s < PAUSE_S:
             continue
-        part = smooth[start : i + 1]
-        winner, votes = Counter(part).most_common(1)[0]
-        if votes >= 0.7 * len(part):
-            smooth[start : i + 1] = [winner] * len(part)
+        smooth[start : i + 1] = _without_strays(smooth[start : i + 1])
         start = i + 1
     return smooth
+
+
+def _without_strays(speakers: Sequence[int]) -> list[int]:
+    winner, votes = Counter(speakers).most_common(1)[0]
+    if 3 * votes < 2 * len(speakers):
+        return list(speakers)
+    runs = [(speaker, len(list(run))) for speaker, run in groupby(speakers)]
+    kept = [winner if length <= STRAY_WORDS else speaker for speaker, length in runs]
+    return [speaker for speaker, (_, length) in zip(kept, runs, strict=True) for _ in range(length)]
 
 
 def _split(words: Sequence[Word], speakers: Sequence[int]) -> Iterable[tuple[list[Word], int]]:
@@ -127,7 +183,7 @@ def _starts_line(group: Sequence[Word], word: Word, speaker: int, before: int) -
     gap_s = word.start_s - group[-1].end_s
     if speaker != before or gap_s >= PAUSE_S:
         return True
-    if not _SENTENCE_END.search(group[-1].text):
+    if not _ends_sentence(group[-1].text):
         return False
     is_short = group[-1].end_s - group[0].start_s < SHORT_LINE_S
     return gap_s >= SENTENCE_GAP_S or not is_short
@@ -151,25 +207,33 @@ def _cut_quality(words: Sequence[Word], cut: int) -> float:
     return gap_s + clause - abs(position - 0.5)
 
 
-def _true_span(words: Sequence[Word], voice: Sequence[Span], after_s: float) -> Span:
-    """Return where the voice of these words is active, never before `after_s`."""
+def _true_span(
+    words: Sequence[Word], voice: _Timeline[Span], after_s: float, before_s: float
+) -> Span:
+    """Return where the voice of these words is active, between two neighbours."""
     start_s, end_s = words[0].start_s, words[-1].end_s
-    reached = [
-        span
-        for span in voice
-        if span.end_s > start_s - VOICE_REACH_S and span.start_s < end_s + VOICE_REACH_S
-    ]
+    reached = voice.touching(start_s, end_s) or voice.touching(
+        start_s - VOICE_REACH_S, end_s + VOICE_REACH_S
+    )
     if reached:
+        # A word's own time is only trusted inside the voice; near its edge the voice decides.
         first, last = reached[0], reached[-1]
-        # A word's own start is only trusted inside the voice; at its edge the voice decides.
-        if abs(first.start_s - start_s) <= VOICE_REACH_S or start_s < first.start_s:
+        if start_s - first.start_s <= VOICE_REACH_S:
             start_s = first.start_s
-        elif start_s > first.end_s and len(reached) > 1:
-            start_s = reached[1].start_s
-        if abs(last.end_s - end_s) <= VOICE_REACH_S or end_s > last.end_s:
+        if last.end_s - end_s <= VOICE_REACH_S:
             end_s = last.end_s
     start_s = max(start_s, after_s)
-    return Span(round(start_s, 3), round(max(end_s, start_s + 0.1), 3))
+    if before_s > start_s:
+        end_s = min(end_s, before_s)
+    return Span(round(start_s, 3), round(max(end_s, start_s + MIN_LINE_S), 3))
+
+
+def _text(words: Iterable[Word]) -> str:
+    return " ".join(word.text for word in words).strip()
+
+
+def _ends_sentence(text: str) -> bool:
+    return bool(_SENTENCE_END.search(text)) and not _TITLE.search(text)
 
 
 def _number_speakers(lines: Iterable[Line]) -> list[Line]:
@@ -184,7 +248,7 @@ def _number_sentences(lines: Sequence[Line]) -> list[Line]:
         continues = (
             before is not None
             and before.speaker == line.speaker
-            and not _SENTENCE_END.search(before.text)
+            and not _ends_sentence(before.text)
             and line.start_s - before.end_s < SAME_SENTENCE_GAP_S
         )
         sentence = 0 if before is None else before.sentence + (0 if continues else 1)

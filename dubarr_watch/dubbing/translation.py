@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import groupby
 
 from dubarr_watch.dubbing.subtitles import Cue
@@ -33,9 +35,19 @@ MIN_BUDGET_CHARS = 12
 BUDGET_SLACK = 1.1
 """A tenth over the budget is left to the fitting of the take."""
 
-_BREAK = re.compile(r"[,;:.!?…—–][\"'”’)\]]*$")
+_BREAK = re.compile(r"[,;:.!?…—–，。！？、；：][\"'”’)\]]*$")
 _WORD = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d+")
+_NOTE = re.compile(r"(?i)^\W*(?:translat\w*|answer|output|note)\b[^.!?]*:|[(（]")
+# Chinese, Japanese and Thai are written without spaces; a break may fall after any character.
+_DENSE = r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+_PIECE = re.compile(rf"{_DENSE}[^\w\s「『（《]*")
+_DENSE_CHAR = re.compile(_DENSE)
+_DENSE_WORTH = 3
+"""Letters of an alphabet that say as much as one such character."""
+
+COVERED_SHARE = 0.3
+"""A cue is spoken by every line that shares this much of the cue or of the line with it."""
 
 
 class Origin(StrEnum):
@@ -115,20 +127,21 @@ def split_wording(text: str, durations_s: Sequence[float]) -> list[str]:
     Returns:
         As many pieces as durations; a piece is empty when there are too few words.
     """
-    words = text.split()
+    text = " ".join(text.split())
     if len(durations_s) == 1:
-        return [" ".join(words)]
+        return [text]
+    words = _breakable(text)
     total_s = sum(durations_s) or 1.0
-    total_chars = sum(len(word) + 1 for word in words)
+    total_chars = sum(map(len, words))
     pieces: list[str] = []
     start, spoken_s = 0, 0.0
     for i, duration_s in enumerate(durations_s[:-1]):
         spoken_s += duration_s
         left = len(durations_s) - 1 - i
         cut = _best_cut(words, start, len(words) - left, total_chars * spoken_s / total_s)
-        pieces.append(" ".join(words[start:cut]))
+        pieces.append("".join(words[start:cut]).strip())
         start = cut
-    return [*pieces, " ".join(words[start:])]
+    return [*pieces, "".join(words[start:]).strip()]
 
 
 def looks_wrong(source: str, translation: str, max_chars: int) -> bool:
@@ -140,17 +153,21 @@ def looks_wrong(source: str, translation: str, max_chars: int) -> bool:
     text = translation.strip()
     if not _WORD.search(text) or "\n\n" in text or "```" in text:
         return True
-    if len(text) > 40 + 2.5 * max(len(source), max_chars):
+    source_length, length = _length(source), _length(text)
+    if length > 40 + 2.5 * max(source_length, max_chars):
         return True
-    if len(source) > 40 and len(text) < 0.25 * len(source):
+    if source_length > 40 and length < 0.25 * source_length:
         return True
     source_words, words = _words(source), _words(text)
     if len(source_words) > 3 and difflib.SequenceMatcher(None, source_words, words).ratio() > 0.8:
         return True
-    # A number that the source does not have is the mark of a neighbour's answer.
-    return bool(set(_DIGITS.findall(text)) - set(_DIGITS.findall(source))) and bool(
-        _DIGITS.search(source)
-    )
+    if source_words == words and _is_translatable(source):
+        return True
+    if _NOTE.search(text) and not _NOTE.search(source):
+        return True
+    # Other numbers than the source's are the mark of a neighbour's answer.
+    wanted, got = _numbers(source), _numbers(text)
+    return bool(wanted and got and wanted.isdisjoint(got))
 
 
 def _budget(slot_s: float, chars_per_s: float) -> int:
@@ -158,19 +175,30 @@ def _budget(slot_s: float, chars_per_s: float) -> int:
 
 
 def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, TranslatedLine]:
-    """Give each cue to the line it overlaps most; a line with several says them in turn."""
+    """Give each cue to the lines it lies on; a line with several says them in turn."""
+    starts, ends = [line.start_s for line in lines], [line.end_s for line in lines]
     wording: dict[int, list[str]] = {}
     for cue in cues:
-        best = max(lines, key=lambda line: _overlap_s(line, cue), default=None)
-        if best is not None and _overlap_s(best, cue) > 0:
-            wording.setdefault(best.index, []).append(cue.text)
+        near = lines[bisect_right(ends, cue.start_s) : bisect_left(starts, cue.end_s)]
+        own = [line for line in near if _lies_on(cue, line)]
+        if not own and near:
+            own = [max(near, key=partial(_overlap_s, cue))]
+        pieces = split_wording(cue.text, [_overlap_s(cue, line) for line in own]) if own else []
+        for line, piece in zip(own, pieces, strict=True):
+            if piece:
+                wording.setdefault(line.index, []).append(piece)
     return {
         index: TranslatedLine(index, " ".join(texts), Origin.SUBTITLES)
         for index, texts in wording.items()
     }
 
 
-def _overlap_s(line: Line, cue: Cue) -> float:
+def _lies_on(cue: Cue, line: Line) -> bool:
+    shortest_s = min(line.duration_s, cue.end_s - cue.start_s)
+    return _overlap_s(cue, line) >= COVERED_SHARE * shortest_s
+
+
+def _overlap_s(cue: Cue, line: Line) -> float:
     return min(line.end_s, cue.end_s) - max(line.start_s, cue.start_s)
 
 
@@ -209,9 +237,10 @@ def _usable(texts: Sequence[SourceText], answers: Mapping[int, str]) -> dict[int
     usable: dict[int, str] = {}
     previous = ("", "")
     for text in texts:
-        answer = " ".join(answers.get(text.id, "").split())
+        said = answers.get(text.id, "").strip()
+        answer = " ".join(said.split())
         repeated = len(answer) > 15 and answer == previous[1] and text.text != previous[0]
-        if answer and not repeated and not looks_wrong(text.text, answer, text.max_chars):
+        if answer and not repeated and not looks_wrong(text.text, said, text.max_chars):
             usable[text.id] = answer
         previous = (text.text, answer)
     return usable
@@ -219,14 +248,44 @@ def _usable(texts: Sequence[SourceText], answers: Mapping[int, str]) -> dict[int
 
 def _best_cut(words: Sequence[str], start: int, end: int, wanted_chars: float) -> int:
     """Return the cut in `start + 1 .. end` nearest to the wanted length, punctuation preferred."""
-    spoken = sum(len(word) + 1 for word in words[:start])
+    spoken = sum(map(len, words[:start]))
     best, best_cost = min(start + 1, len(words)), float("inf")
     for cut in range(start + 1, end + 1):
-        spoken += len(words[cut - 1]) + 1
-        cost = abs(spoken - wanted_chars) - (8 if _BREAK.search(words[cut - 1]) else 0)
+        spoken += len(words[cut - 1])
+        cost = abs(spoken - wanted_chars) - (8 if _BREAK.search(words[cut - 1].rstrip()) else 0)
         if cost < best_cost:
             best, best_cost = cut, cost
     return best
+
+
+def _breakable(text: str) -> list[str]:
+    """Cut a text where it may be broken; every piece keeps the space after it."""
+    pieces: list[str] = []
+    for word in text.split():
+        end = 0
+        for match in _PIECE.finditer(word):
+            if match.start() > end:
+                pieces.append(word[end : match.start()])
+            pieces.append(match[0])
+            end = match.end()
+        if end < len(word):
+            pieces.append(word[end:])
+        pieces[-1] += " "
+    return pieces
+
+
+def _is_translatable(source: str) -> bool:
+    """Tell names and interjections, which stay as they are, from words that must change."""
+    found = _WORD.findall(source)
+    return len(set(map(str.lower, found))) > 1 and any(word.islower() for word in found)
+
+
+def _length(text: str) -> int:
+    return len(text) + (_DENSE_WORTH - 1) * len(_DENSE_CHAR.findall(text))
+
+
+def _numbers(text: str) -> set[int]:
+    return {int(digits) for digits in _DIGITS.findall(text)}
 
 
 def _words(text: str) -> list[str]:

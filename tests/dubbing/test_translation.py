@@ -1,0 +1,340 @@
+"""Lines into another language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dubarr_watch.dubbing.subtitles import Cue
+from dubarr_watch.dubbing.transcript import Line
+from dubarr_watch.dubbing.translation import (
+    BATCH_TEXTS,
+    CONTEXT_TEXTS,
+    MIN_BUDGET_CHARS,
+    Origin,
+    TranslatedLine,
+    looks_wrong,
+    split_wording,
+    translate_lines,
+)
+from dubarr_watch.engines.base import (
+    Progress,
+    ShortenRequest,
+    TranslationRequest,
+    Translator,
+    no_progress,
+)
+from dubarr_watch.engines.fakes import FakeTranslator
+
+Answer = Callable[[TranslationRequest], Mapping[int, str]]
+
+
+class Scripted:
+    """A translator that answers as it is told, and remembers what it was asked."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.asked: list[TranslationRequest] = []
+        self._answer = answer
+
+    def translate(
+        self, request: TranslationRequest, *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        self.asked.append(request)
+        return self._answer(request)
+
+    def shorten(
+        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        raise AssertionError("nobody asked for shorter wordings")
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+ROTATED = str.maketrans(LETTERS, LETTERS[5:] + LETTERS[:5])
+
+
+def rotated(request: TranslationRequest) -> dict[int, str]:
+    """Translate well: other words, the same length, the right ids."""
+    return {text.id: text.text.translate(ROTATED) for text in request.texts}
+
+
+def line(index: int, text: str, *, sentence: int | None = None, lasts_s: float = 2.0) -> Line:
+    start_s = index * 5.0
+    return Line(index, start_s, start_s + lasts_s, 0, text, index if sentence is None else sentence)
+
+
+def translated(
+    lines: Sequence[Line],
+    translator: Translator,
+    *,
+    cues: Sequence[Cue] = (),
+    slots_s: Sequence[float] | None = None,
+    progress: Progress = no_progress,
+) -> list[TranslatedLine]:
+    return translate_lines(
+        lines,
+        lambda: translator,
+        source="en",
+        target="es",
+        slots_s=slots_s or [4.95] * len(lines),
+        chars_per_s=15,
+        cues=cues,
+        progress=progress,
+    )
+
+
+class TestWholeSentences:
+    def test_a_sentence_is_sent_whole_and_split_where_the_source_pauses(self) -> None:
+        """Three lines of one sentence are one text, and get its wording in proportion."""
+        lines = [
+            line(0, "It was the best of times,", sentence=0, lasts_s=2),
+            line(1, "it was the worst", sentence=0, lasts_s=1),
+            line(2, "of times.", sentence=0, lasts_s=1),
+        ]
+        spanish = "Era el mejor de los tiempos, era el peor de los tiempos."
+        model = Scripted(lambda request: {text.id: spanish for text in request.texts})
+        found = translated(lines, model)
+        assert [text.text for request in model.asked for text in request.texts] == [
+            "It was the best of times, it was the worst of times."
+        ]
+        assert found[0].text == "Era el mejor de los tiempos,"
+        assert " ".join(said.text for said in found) == spanish
+        assert all(said.origin is Origin.MODEL for said in found)
+
+    def test_the_budget_is_the_slots_of_the_whole_sentence(self) -> None:
+        """Characters that may be spoken: slots times rate, and a tenth."""
+        model = Scripted(rotated)
+        lines = [
+            line(0, "One thing,", sentence=0),
+            line(1, "or another.", sentence=0),
+            line(2, "I"),
+        ]
+        translated(lines, model, slots_s=[2.0, 3.0, 0.1])
+        assert [text.max_chars for text in model.asked[0].texts] == [82, MIN_BUDGET_CHARS]
+
+    def test_batches_carry_what_came_before(self) -> None:
+        """Ids come once each, in batches, with the sentences before as context."""
+        lines = [line(n, f"This is line {n} of many.") for n in range(BATCH_TEXTS + 3)]
+        model = Scripted(rotated)
+        found = translated(lines, model)
+        assert [len(request.texts) for request in model.asked] == [BATCH_TEXTS, 3]
+        assert [text.id for request in model.asked for text in request.texts] == [*range(35)]
+        assert model.asked[0].before == ()
+        before = [lines[n].text for n in range(BATCH_TEXTS - CONTEXT_TEXTS, BATCH_TEXTS)]
+        assert list(model.asked[1].before) == before
+        assert [said.index for said in found] == [*range(35)]
+
+    def test_progress_reaches_its_end(self) -> None:
+        """Progress counts sentences and never runs backwards."""
+        seen: list[tuple[float, float]] = []
+        lines = [line(n, f"This is line {n} of many.") for n in range(40)]
+        translated(lines, FakeTranslator(), progress=lambda done, total: seen.append((done, total)))
+        assert seen == sorted(seen)
+        assert seen[-1] == (40, 40)
+
+    def test_the_shipped_fake_translates_every_line(self) -> None:
+        """Mock mode works: nothing that the fake says looks wrong."""
+        lines = [line(n, "What people say when nobody has listened.") for n in range(3)]
+        assert all(said.origin is Origin.MODEL for said in translated(lines, FakeTranslator()))
+
+    def test_nothing_to_say_needs_no_engine(self) -> None:
+        """Without a line the engine is never started."""
+
+        def never() -> Translator:
+            raise AssertionError("started")
+
+        found = translate_lines(
+            [], never, source="en", target="es", slots_s=[], chars_per_s=15
+        )  # fmt: skip
+        assert found == []
+
+
+class TestBadAnswers:
+    LINES = (
+        line(0, "The first sentence is about a big dog."),
+        line(1, "The second sentence is about 42 grey cats."),
+        line(2, "The third sentence is about 7 old mice."),
+    )
+
+    def test_what_is_missing_is_asked_for_again_alone(self) -> None:
+        """An id that is left out comes back in a request of its own, with its context."""
+
+        def forgetful(request: TranslationRequest) -> dict[int, str]:
+            found = rotated(request)
+            if len(request.texts) > 1:
+                del found[1]
+            return found
+
+        model = Scripted(forgetful)
+        found = translated(self.LINES, model)
+        assert [[text.id for text in request.texts] for request in model.asked] == [[0, 1, 2], [1]]
+        assert model.asked[1].before == (self.LINES[0].text,)
+        assert found[1].text == self.LINES[1].text.translate(ROTATED)
+
+    def test_what_stays_missing_is_left_out(self) -> None:
+        """A line without a translation has no wording: its source is never spoken."""
+        found = translated(self.LINES, Scripted(lambda request: {}))
+        assert [(said.text, said.origin) for said in found] == [("", Origin.MISSING)] * 3
+
+    def test_source_text_is_never_spoken(self) -> None:
+        """A model that gives the source back has translated nothing."""
+        echo = Scripted(lambda request: {text.id: text.text for text in request.texts})
+        lines = [*self.LINES, line(3, "Thank you.")]
+        assert {said.origin for said in translated(lines, echo)} == {Origin.MISSING}
+        assert len(echo.asked) == 1 + len(lines)
+
+    def test_ids_nobody_asked_for_are_ignored(self) -> None:
+        """An invented id puts its text nowhere."""
+        model = Scripted(lambda request: {**rotated(request), 99: "De nadie.", -1: "Nada."})
+        assert {said.index for said in translated(self.LINES, model)} == {0, 1, 2}
+
+    def test_answers_that_slipped_by_one_are_refused(self) -> None:
+        """Numbers tell that an answer belongs to the neighbour; asked alone it comes right."""
+        spanish = ["Un perro muy grande.", "Unos 42 gatos grises.", "Los 7 ratones viejos."]
+
+        def shifted(request: TranslationRequest) -> dict[int, str]:
+            if len(request.texts) == 1:
+                return {request.texts[0].id: spanish[request.texts[0].id]}
+            return {text.id: spanish[(text.id + 1) % 3] for text in request.texts}
+
+        found = translated(self.LINES, Scripted(shifted))
+        assert found[1].text == spanish[1]
+
+    def test_the_same_answer_for_two_sentences_is_refused(self) -> None:
+        """A model that repeats itself is asked again for the second sentence."""
+
+        def repeating(request: TranslationRequest) -> dict[int, str]:
+            if len(request.texts) == 1:
+                return {request.texts[0].id: "Otra cosa muy distinta de los gatos."}
+            return {text.id: "Siempre la misma respuesta." for text in request.texts}
+
+        lines = [line(0, "I have been here for years."), line(1, "Now she is going away.")]
+        found = translated(lines, Scripted(repeating))
+        assert [said.text for said in found] == [
+            "Siempre la misma respuesta.",
+            "Otra cosa muy distinta de los gatos.",
+        ]
+
+    def test_line_breaks_do_not_reach_the_voice(self) -> None:
+        """A wording is one line of text."""
+        model = Scripted(lambda request: {0: " Un perro \n grande. "})
+        assert translated(self.LINES[:1], model)[0].text == "Un perro grande."
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "", "...", "Un perro.\n\nNote: a dog.", "```Un perro.```", "Un perro. (A big dog.)",
+            "Translation: un perro muy grande.", "Un perro " * 30, "The first sentence is about a dog.",
+            "Perro.",
+        ],
+        ids=["empty", "dots", "note below", "fence", "note behind", "label", "rambling", "source",
+             "stump"],
+    )  # fmt: skip
+    def test_a_wrong_looking_answer_is_refused(self, answer: str) -> None:
+        """Notes, labels, rambling, untouched source and stumps are never spoken."""
+        assert looks_wrong("The first sentence is about a very big dog.", answer, 60)
+        model = Scripted(lambda request: {text.id: answer for text in request.texts})
+        lines = [line(0, "The first sentence is about a very big dog.")]
+        assert translated(lines, model)[0].origin is Origin.MISSING
+
+    @pytest.mark.parametrize(
+        ("source", "answer"),
+        [
+            ("No, no.", "No, no."),
+            ("Maria Callas!", "Maria Callas!"),
+            ("OK", "OK"),
+            ("In 1999 there were twenty of them.", "En 1999 había 20 de ellos."),
+            ("I was twenty-five then.", "Yo tenía 25 años entonces."),
+            ("It costs 1,000 dollars.", "Cuesta 1.000 dólares."),
+            ("There were 12 of us.", "हम १२ लोग थे।"),
+            ("I am going to the market tomorrow morning.", "我明天早上去市场。"),
+            ("He said (quietly) nothing.", "No dijo (en voz baja) nada."),
+            ("Hi!", "¡Hola, buenos días, amigo mío!"),
+        ],
+    )
+    def test_a_good_answer_passes(self, source: str, answer: str) -> None:
+        """Names, interjections, numbers in other forms and dense scripts are no mistakes."""
+        assert not looks_wrong(source, answer, MIN_BUDGET_CHARS)
+
+
+class TestSubtitles:
+    LINES = (line(0, "I am here."), line(1, "You are not."), line(2, "Who is it then?"))
+
+    def test_their_wording_is_used_where_they_lie(self) -> None:
+        """Subtitles win over the model, which is asked for the rest alone."""
+        model = Scripted(rotated)
+        found = translated(self.LINES, model, cues=[Cue(4.8, 7.1, "Tú no estás.")])
+        assert found[1] == TranslatedLine(1, "Tú no estás.", Origin.SUBTITLES)
+        assert [text.id for text in model.asked[0].texts] == [0, 2]
+        assert found[0].origin is found[2].origin is Origin.MODEL
+
+    def test_subtitles_for_everything_start_no_engine(self) -> None:
+        """With a whole subtitle file no model is loaded."""
+
+        def never() -> Translator:
+            raise AssertionError("started")
+
+        cues = [Cue(n * 5.0, n * 5.0 + 2, f"Línea {n}") for n in range(3)]
+        found = translate_lines(
+            self.LINES, never, source="en", target="es", slots_s=[4.0] * 3, chars_per_s=15,
+            cues=cues,
+        )  # fmt: skip
+        assert [said.text for said in found] == ["Línea 0", "Línea 1", "Línea 2"]
+
+    def test_several_cues_on_a_line_are_said_in_turn(self) -> None:
+        """A long line may have two cues."""
+        cues = [Cue(0, 0.9, "Yo\nestoy"), Cue(1.0, 1.9, "aquí.")]
+        assert translated(self.LINES[:1], FakeTranslator(), cues=cues)[0].text == "Yo estoy aquí."
+
+    def test_a_cue_over_two_lines_is_shared_between_them(self) -> None:
+        """A cue is said once: its second half by the second line, not again by the model."""
+        lines = [Line(0, 0, 2, 0, "I am here,", 0), Line(1, 2.7, 4.7, 0, "you are not.", 0)]
+        found = translated(lines, FakeTranslator(), cues=[Cue(0, 4.7, "Yo estoy aquí, tú no.")])
+        assert [said.text for said in found] == ["Yo estoy aquí,", "tú no."]
+
+    def test_a_cue_that_only_brushes_a_line_is_not_said_there(self) -> None:
+        """A cue that stays a moment too long belongs to its own line alone."""
+        lines = [Line(0, 0, 2, 0, "I am here.", 0), Line(1, 2.1, 4.1, 0, "You are not.", 1)]
+        cues = [Cue(0, 2.4, "Yo estoy aquí."), Cue(2.4, 4.2, "Tú no.")]
+        found = translated(lines, FakeTranslator(), cues=cues)
+        assert [said.text for said in found] == ["Yo estoy aquí.", "Tú no."]
+
+    def test_a_cue_far_from_every_line_is_not_said(self) -> None:
+        """A sign on a wall is nobody's line."""
+        found = translated(self.LINES[:1], Scripted(rotated), cues=[Cue(3, 4, "SALIDA")])
+        assert found[0].origin is Origin.MODEL
+
+
+class TestSplitWording:
+    def test_breaks_prefer_punctuation(self) -> None:
+        """The break falls after the comma, not where the count of letters says."""
+        assert split_wording("Sí, pero nunca lo supe de verdad", [0.7, 2.0])[0] == "Sí,"
+
+    def test_a_text_without_spaces_is_split_too(self) -> None:
+        """Japanese and Chinese are broken between characters, numbers and names never."""
+        assert split_wording("今日はとても、いい天気です。", [1.0, 1.0]) == [
+            "今日はとても、",
+            "いい天気です。",
+        ]
+        assert split_wording("我们在2024年去了London。", [1, 1])[0] == "我们在2024年去"
+
+    def test_too_few_words_leave_pieces_empty(self) -> None:
+        """Two words over three lines are not torn apart."""
+        assert split_wording("Lo sé", [1, 1, 1]) == ["Lo", "sé", ""]
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(st.text("abcé,.今天", min_size=1, max_size=8), max_size=30),
+        st.lists(st.floats(0, 20), min_size=1, max_size=8),
+    )
+    def test_pieces_join_to_the_same_text(self, words: list[str], durations_s: list[float]) -> None:
+        """As many pieces as lines; nothing lost, doubled or out of order; none empty in vain."""
+        text = " ".join(words)
+        pieces = split_wording(text, durations_s)
+        assert len(pieces) == len(durations_s)
+        assert "".join(pieces).replace(" ", "") == text.replace(" ", "")
+        assert pieces == [piece.strip() for piece in pieces]
+        if len(words) >= len(durations_s):
+            assert all(pieces)
