@@ -10,12 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import structlog
 
-from dubarr_watch.announcing import announcement
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.engines import catalog
 from dubarr_watch.engines.embedded_languages import language_note
@@ -28,7 +28,7 @@ from dubarr_watch.errors import (
 )
 from dubarr_watch.library.intake import Library
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
-from dubarr_watch.notify import Notifier
+from dubarr_watch.notify import Notifier, event_for
 from dubarr_watch.runner import JobRunner
 from dubarr_watch.settings import Profile, Settings, resolve_profile
 from dubarr_watch.storage import plain_os_errors
@@ -60,8 +60,13 @@ class Workshop:
 
 
 @contextmanager
-def open_workshop(settings: Settings, *, park: bool = False) -> Iterator[Workshop]:
+def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[Workshop]:
     """Check what is needed, open the database and take up what dead processes left.
+
+    Args:
+        settings: All settings.
+        foreground: Somebody waits for one job: no messages, and a stopped job waits for its own
+            command instead of being queued for a daemon.
 
     Raises:
         KeyMissing: PROFILE=full without its keys.
@@ -84,7 +89,9 @@ def open_workshop(settings: Settings, *, park: bool = False) -> Iterator[Worksho
         for job in store.jobs.recover(lambda other: owner_is_alive(settings.config_dir, other)):
             log.info("job taken up again", job=job.id, video=job.video.path)
         pipeline = Pipeline(settings, store, EngineHost(settings), specs)
-        yield Workshop(store, JobRunner(settings, store, pipeline, park), owner, profile)
+        events = (lambda state: "") if foreground else partial(event_for, settings)
+        runner = JobRunner(settings, store, pipeline, park=foreground, event_for=events)
+        yield Workshop(store, runner, owner, profile)
 
 
 class Daemon:
@@ -145,8 +152,7 @@ class Daemon:
             ended = workshop.runner.run(job, should_stop=self._stopping.is_set)
             if ended.job.state.ended:
                 library.settle_requests()
-                if message := announcement(ended):
-                    notifier.job_ended(message)
+                notifier.wake()
 
     def _greet(self, workshop: Workshop) -> None:
         settings = self._settings

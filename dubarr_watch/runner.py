@@ -60,12 +60,14 @@ class JobRunner:
         store: Where the end is written down.
         pipeline: Does the work.
         park: Whether a stopped job waits for its own command instead of being queued for anybody.
+        event_for: The message to send about a job that ends so, or an empty string.
     """
 
     settings: Settings
     store: Store
     pipeline: Pipeline
     park: bool = False
+    event_for: Callable[[JobState], str] = lambda state: ""
 
     def run(
         self,
@@ -109,7 +111,9 @@ class JobRunner:
         with self.store.transaction():
             for language in result.languages:
                 self._keep(job, language)
-            ended = self.store.jobs.finish(job.id, result.state, result.reason)
+            ended = self.store.jobs.finish(
+                job.id, result.state, result.reason, event=self.event_for(result.state)
+            )
         if result.state is not JobState.FAILED:
             self._clear(job)
         log.info("job ended", state=result.state, reason=result.reason, seconds=round(seconds, 1))
@@ -145,7 +149,9 @@ class JobRunner:
         with self.store.transaction():
             for code in job.languages:
                 self._keep(job, LanguageResult(parse_language(code), JobState.FAILED, str(error)))
-            ended = self.store.jobs.finish(job.id, JobState.FAILED, str(error))
+            ended = self.store.jobs.finish(
+                job.id, JobState.FAILED, str(error), event=self.event_for(JobState.FAILED)
+            )
         if isinstance(error, CannotDub):
             self._clear(job)
         return Ended(ended, None, seconds, error)

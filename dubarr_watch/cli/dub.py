@@ -45,7 +45,7 @@ def dub(
     options = JobOptions(mode=mode.value if mode else "", again=True)
     documents: list[dict[str, object]] = []
     worst = int(ExitCode.DONE)
-    with open_workshop(settings, park=True) as workshop, _interruptible() as interrupted:
+    with open_workshop(settings, foreground=True) as workshop, _interruptible() as interrupted:
         for path in paths:
             ended = _dub_one(path, codes, options, workshop, interrupted, quiet=json_)
             documents.append(as_json(ended, workshop.store))
