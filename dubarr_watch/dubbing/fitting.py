@@ -115,5 +115,5 @@ def fit(duration_s: float, slot_s: float, max_speedup: float) -> Fit:
     if duration_s <= slot_s * _CLOSE_ENOUGH:
         return Fit(1.0, min(duration_s, slot_s), trimmed=False)
     if duration_s <= slot_s * max_speedup:
-        return Fit(round(duration_s / slot_s, 4), slot_s, trimmed=False)
+        return Fit(min(round(duration_s / slot_s, 4), max_speedup), slot_s, trimmed=False)
     return Fit(max_speedup, slot_s, trimmed=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +45,12 @@ class Summary:
 
     Attributes:
         lines: How many there are.
-        within_slot: Share of the spoken lines that fill no more than their slot and 50 ms.
+        within_slot: Share of the lines that are spoken whole within their slot and 50 ms; what is
+            silent or cut short is not.
         speed_p50: Median speed of the takes.
         speed_p95: 95th percentile.
         speed_max: Highest.
-        overlaps: Pairs of takes heard at the same time.
+        overlaps: Takes that start while another one is still heard.
         speech_iou: Voice activity of original and dub: intersection over union.
         loudness_lufs: Integrated loudness of the track (ITU-R BS.1770).
         true_peak_dbtp: Its true peak.
@@ -158,7 +159,8 @@ def summarize(
     """
     heard = [line for line in lines if line.outcome != Outcome.SILENT]
     speeds = [line.speed for line in heard] or [1.0]
-    within = [line for line in heard if line.take_s <= line.slot_s + WITHIN_S]
+    whole = [line for line in heard if line.outcome != Outcome.TRIMMED]
+    within = [line for line in whole if line.take_s <= line.slot_s + WITHIN_S]
     total_s = sum(costs.stage_seconds.values())
     return Summary(
         lines=len(lines),
@@ -179,11 +181,11 @@ def summarize(
 
 
 def count_overlaps(lines: Sequence[LineReport]) -> int:
-    """Return how many takes start before the one before them has ended."""
+    """Return how many takes start before every one before them has ended."""
     ordered = sorted(lines, key=lambda line: line.placed_s)
+    ends = accumulate((line.placed_s + line.take_s for line in ordered), max)
     return sum(
-        before.placed_s + before.take_s > after.placed_s + 1e-3
-        for before, after in pairwise(ordered)
+        end_s > after.placed_s + 1e-3 for end_s, after in zip(ends, ordered[1:], strict=False)
     )
 
 

@@ -226,8 +226,8 @@ class TestBadAnswers:
         "answer",
         [
             "", "...", "Un perro.\n\nNote: a dog.", "```Un perro.```", "Un perro. (A big dog.)",
-            "Translation: un perro muy grande.", "Un perro " * 30, "The first sentence is about a dog.",
-            "Perro.",
+            "Translation: un perro muy grande.", "Un perro " * 30,
+            "The first sentence is about a dog.", "Perro.",
         ],
         ids=["empty", "dots", "note below", "fence", "note behind", "label", "rambling", "source",
              "stump"],
