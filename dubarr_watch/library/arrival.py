@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from dubarr_watch.errors import CannotDub, IllegalTransition, printable
+from dubarr_watch.errors import CannotDub, IllegalTransition, PublishError, printable
 from dubarr_watch.languages import Language
 from dubarr_watch.library.asking import FORBIDDEN, GONE, Ask, Asking
 from dubarr_watch.library.naming import fingerprint, sidecar_path
@@ -89,12 +89,14 @@ class Arrival:
         patient = unchanged_for_s < self._patience_s
         try:
             found = examine(seen.path, self._probe, patient=patient)
+            for ask in asks:
+                self._assert_nameable(seen.path, ask)
         except NotReady as error:
             reason = f"{error.message} {error.hint}".strip()
             self._refuse(video, asks, reason, waiting=patient)
             return video, Outcome.NOT_READY if patient else Outcome.NOTHING
-        except CannotDub as error:
-            self._refuse(video, asks, error.message, waiting=False)
+        except (CannotDub, PublishError) as error:
+            self._refuse(video, asks, f"{error.message} {error.hint}".strip(), waiting=False)
             return video, Outcome.NOTHING
         queued = [self._queue(video, ask, found) for ask in asks]
         return video, Outcome.QUEUED if any(queued) else Outcome.NOTHING
@@ -192,6 +194,15 @@ class Arrival:
             _LOG.info("video_not_ready", video=video.path, reason=reason, waiting=waiting)
         self._note(video, reason)
 
+    def _assert_nameable(self, path: Path, ask: Ask) -> None:
+        """Say now, and not after hours of dubbing, that a track could not be named."""
+        if not self._only_muxed(ask):
+            for language in ask.languages:
+                sidecar_path(path, language.code)
+
+    def _only_muxed(self, ask: Ask) -> bool:
+        return (ask.options.mode or self._settings.output_mode) == OutputMode.MUX
+
     def _drop_waiting(self, video: VideoRecord, reason: str) -> None:
         for job in self._store.jobs.for_video(video.id):
             if job.state is JobState.WAITING:
@@ -200,7 +211,7 @@ class Arrival:
 
     def _published(self, video: VideoRecord, ask: Ask, language: Language) -> bool:
         """Tell whether our sidecar in a language is there, where a sidecar is what is wanted."""
-        if (ask.options.mode or self._settings.output_mode) == OutputMode.MUX:
+        if self._only_muxed(ask):
             return False
         known = self._store.outputs.for_video(video.id)
         if any(

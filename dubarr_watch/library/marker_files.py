@@ -75,7 +75,7 @@ def _renamed(marker: Path, ending: str) -> Path | None:
             return None
         except OSError:
             # exFAT, FAT and some network shares have no hard links.
-            if target.exists():
+            if os.path.lexists(target):
                 continue
             return _plainly_renamed(marker, target)
         return _unlinked(marker, target)

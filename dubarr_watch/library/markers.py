@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dubarr_watch.errors import UnknownLanguage, WrongUsage, printable
 from dubarr_watch.languages import Language, parse_languages
-from dubarr_watch.library.naming import VIDEO_EXTENSIONS, is_extra, is_ignored_file
+from dubarr_watch.library.naming import VIDEO_EXTENSIONS, is_extra, is_ignored_file, is_video_name
 from dubarr_watch.store.records import JobOptions, Priority
 
 MARKER_MAX_BYTES = 64 * 1024
@@ -167,13 +167,12 @@ def _split_base(kind: MarkerKind, base: str, siblings: Collection[str]) -> Marke
     if found:
         return MarkerName(kind, found["video"], found["words"])
     found = _STEM_THEN_WORDS.match(base)
-    if found and not any(names_video(base, sibling) for sibling in siblings):
-        plus = "+" in found["words"] and _known(found["words"])
-        beside = len(found["words"]) == 2 and any(
-            names_video(found["video"], sibling) for sibling in siblings
-        )
-        if plus or (beside and _known(found["words"])):
-            return MarkerName(kind, found["video"], found["words"])
+    videos = [sibling for sibling in siblings if is_video_name(sibling)]
+    if found and not any(names_video(base, video) for video in videos):
+        stem, words = found["video"], found["words"]
+        beside = len(words) == 2 and any(names_video(stem, video) for video in videos)
+        if ("+" in words or beside) and _known(words):
+            return MarkerName(kind, stem, words)
     return MarkerName(kind, base)
 
 

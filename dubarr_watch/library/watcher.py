@@ -179,7 +179,7 @@ class _Handler(FileSystemEventHandler):
                 path = Path(os.fsdecode(raw))
                 self._on_path(self._root / path.relative_to(self._real))
             except Exception:  # noqa: BLE001 - an escaping error would end the observer for good
-                _LOG.exception("event_failed", event=type(event).__name__)
+                _LOG.exception("event_failed", kind=type(event).__name__)
 
 
 class _Observer(BaseObserver):
