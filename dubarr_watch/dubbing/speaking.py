@@ -15,6 +15,7 @@ from typing import Protocol
 from dubarr_watch.dubbing.casting import fallback_voice
 from dubarr_watch.dubbing.fitting import Fit, Outcome, Take, fit, fitting_chars, overlong
 from dubarr_watch.dubbing.transcript import Line
+from dubarr_watch.dubbing.translation import looks_wrong
 from dubarr_watch.engines.base import (
     Progress,
     ShortenRequest,
@@ -142,12 +143,16 @@ def _first_takes(parts: Sequence[Part], studio: Studio) -> tuple[dict[int, Take]
             takes[index] = kept[0]
             if kept[1]:
                 settled.add(index)
-        elif part.text and (take := _synthesize(part, part.text, 1, studio)):
+        elif _can_be_heard(part) and (take := _synthesize(part, part.text, 1, studio)):
             takes[index] = take
             studio.keeper.save(part.key, take, settled=False)
         done_s += part.line.duration_s
         studio.progress(done_s, total_s)
     return takes, settled
+
+
+def _can_be_heard(part: Part) -> bool:
+    return bool(part.text) and part.slot.duration_s > 0
 
 
 def _shorter_takes(
@@ -171,7 +176,7 @@ def _shorter_takes(
         _stop_if(studio)
         kept = takes[part.line.index]
         text = " ".join(shorter.get(part.line.index, "").split())
-        if text and text != part.text:
+        if text and text != part.text and not looks_wrong(part.line.text, text, len(part.text)):
             attempt = _synthesize(part, text, kept.attempts + 1, studio)
             kept = replace(kept, attempts=kept.attempts + 1)
             if attempt and attempt.duration_s < kept.duration_s:
