@@ -7,7 +7,7 @@ import difflib
 # ISO code to espeak-ng's own name of the language. Left out are constructed and extinct languages
 # and Japanese: espeak-ng spells out kanji as "Chinese letter" instead of reading them.
 _SAME_NAME = """
-    af am an ar as az ba be bg bn bs ca cs cv cy da de el eo es et eu fa fi fr ga gd gn gu haw he hi
+    af am an ar as az ba be bg bn bs ca cs cy da de el eo es et eu fa fi fr ga gd gn gu haw he hi
     hr ht hu hy id is it ka kk kl kn ko kok ku ky la lb lt lv mi mk ml mr ms mt my nb ne nl nog om
     or pa pap pl pt ro ru sd shn si sk sl smj sq sr sv sw ta te th tk tn tr tt ug uk ur uz vi yue
 """

@@ -39,8 +39,8 @@ def serve(app: ASGIApp, *, port: int, exit_with_stdin: bool) -> int:
             f"tts_sidecar: port {port} cannot be used: {error.strerror}; choose another --port.\n"
         )
         return 1
-    # The phonemizer unpacks a library for each language and removes it at its own end; in one folder
-    # of ours they go even at a sudden end. Finalizers run newest first, so ours runs last.
+    # The phonemizer unpacks a library for each language and removes it at its own end; in a folder
+    # of ours they go even at a sudden end. Finalizers run newest first, so this one runs last.
     scratch = Path(tempfile.mkdtemp(prefix="tts_sidecar-"))
     weakref.finalize(tempfile, shutil.rmtree, scratch, ignore_errors=True)
     tempfile.tempdir = str(scratch)

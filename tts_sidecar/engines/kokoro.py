@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -136,6 +137,9 @@ class KokoroEngine:
 
 
 def _load_model(path: Path, threads: int) -> Any:
+    # Official builds of onnxruntime report their use over the network unless this is set before the
+    # first import; what people watch is nobody else's business.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # Imported here, so that health answers at once after the start.
     import onnxruntime
     from kokoro_onnx import Kokoro

@@ -1,0 +1,116 @@
+"""The real speech process, started from its own environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.sidecar.process import TOKEN, Sidecar
+
+StartSidecar = Callable[..., Sidecar]
+
+_ROOT = Path(__file__).parents[2]
+_PYTHON = _ROOT / "tts_sidecar" / ".venv" / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """Folder of the embedded models, as `make models` fills it."""
+    folder = Path(
+        os.environ.get("DUBARR_TEST_MODELS") or Path.home() / ".cache/dubarr-watch/models"
+    )
+    model = folder / "kokoro-82m-v1.0-int8" / "model.onnx"
+    if not model.is_file():
+        pytest.fail(f"{model} is missing; run `make models` or set DUBARR_TEST_MODELS.")
+    return folder
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `python -m tts_sidecar` with arguments; killed at the end if still running."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str, token: str | None = TOKEN) -> subprocess.Popen[str]:
+            process = _popen(arguments, token, tmp_path)
+            stack.callback(_reap, process)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def start_sidecar(launch: Callable[..., subprocess.Popen[str]]) -> Iterator[StartSidecar]:
+    """Start a sidecar on a free port and wait until it listens."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> Sidecar:
+            sidecar = Sidecar.listening(launch("--port", "0", *arguments))
+            stack.callback(sidecar.client.close)
+            return sidecar
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One fake sidecar for a module's tests."""
+    yield from _shared(["--engine", "fake"], tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def kokoro(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[httpx.Client]:
+    """One Kokoro sidecar for a module's tests."""
+    yield from _shared(["--engine", "kokoro", "--models-dir", str(models_dir)], tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def espeak_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One Kokoro sidecar whose models folder is empty."""
+    empty = tmp_path_factory.mktemp("models")
+    yield from _shared(["--engine", "kokoro", "--models-dir", str(empty)], tmp_path_factory)
+
+
+def _shared(arguments: list[str], folders: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    process = _popen(["--port", "0", *arguments], TOKEN, folders.mktemp("scratch"))
+    try:
+        sidecar = Sidecar.listening(process)
+        with sidecar.client:
+            yield sidecar.client
+    finally:
+        _reap(process)
+
+
+def _popen(
+    arguments: list[str] | tuple[str, ...], token: str | None, scratch: Path
+) -> subprocess.Popen[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "TTS_SIDECAR_TOKEN"}
+    environment["TMPDIR"] = str(scratch)
+    if token is not None:
+        environment["TTS_SIDECAR_TOKEN"] = token
+    return subprocess.Popen(
+        [str(_PYTHON), "-m", "tts_sidecar", *arguments],
+        cwd=_ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _reap(process: subprocess.Popen[str]) -> None:
+    if process.stdin is not None and process.stdin.closed:
+        process.stdin = None  # a test has closed it; communicate would flush it
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
