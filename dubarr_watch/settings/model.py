@@ -1,23 +1,13 @@
-"""Every setting, read from the environment and nowhere else.
-
-Order, highest first: the environment variable, the file that `NAME_FILE` points to (Docker
-secrets), `CONFIG_DIR/config.env`, the default. This is the only module that reads the
-environment.
-"""
+"""All settings and how each is checked."""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -26,84 +16,26 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from dubarr_watch.errors import KeyMissing, SettingsInvalid, UnknownLanguage
+from dubarr_watch.errors import UnknownLanguage
 from dubarr_watch.languages import Language, parse_language, parse_languages
-
-
-class Profile(StrEnum):
-    """Which engines run."""
-
-    AUTO = "auto"
-    FULL = "full"
-    EMBEDDED = "embedded"
-
-
-class TtsModel(StrEnum):
-    """Speech engine of the full profile; the embedded profile always uses Kokoro."""
-
-    XTTS = "xtts"
-    OPENAI = "openai"
-    ELEVENLABS = "elevenlabs"
-    KOKORO = "kokoro"
-
-
-class WhisperModel(StrEnum):
-    """Whisper size of the full profile; the embedded profile always uses base."""
-
-    TINY = "tiny"
-    BASE = "base"
-    SMALL = "small"
-    MEDIUM = "medium"
-    LARGE_V3 = "large-v3"
-
-
-class Device(StrEnum):
-    """Computation device."""
-
-    CUDA = "cuda"
-    CPU = "cpu"
-    MPS = "mps"
-
-
-class OutputMode(StrEnum):
-    """Where a finished track goes: beside the video, into it, or both."""
-
-    SIDECAR = "sidecar"
-    MUX = "mux"
-    BOTH = "both"
-
-
-class WatchMode(StrEnum):
-    """How the library is watched."""
-
-    AUTO = "auto"
-    EVENTS = "events"
-    POLL = "poll"
-
-
-class NotifyEvent(StrEnum):
-    """What a push message can be about."""
-
-    DONE = "done"
-    DONE_WITH_WARNINGS = "done_with_warnings"
-    FAILED = "failed"
-
-
-class LogLevel(StrEnum):
-    """The least severe events that are logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How log lines are written; auto is console on a terminal and JSON elsewhere."""
-
-    AUTO = "auto"
-    CONSOLE = "console"
-    JSON = "json"
+from dubarr_watch.settings.choices import (
+    Device,
+    LogFormat,
+    LogLevel,
+    NotifyEvent,
+    OutputMode,
+    Profile,
+    TtsModel,
+    WatchMode,
+    WhisperModel,
+)
+from dubarr_watch.settings.sources import (
+    DEFAULT_CONFIG_DIR,
+    NameFileSource,
+    Unreadable,
+    config_env,
+    config_env_problem,
+)
 
 
 class Settings(BaseSettings):
@@ -129,7 +61,7 @@ class Settings(BaseSettings):
     videos_dir: Path = Field(Path("/app/videos"), description="the library that is watched")
     models_dir: Path = Field(Path("/app/models"), description="where models are kept")
     config_dir: Path = Field(
-        Path("/app/config"), description="holds dubarr.db, reports/, work/ and config.env"
+        DEFAULT_CONFIG_DIR, description="holds dubarr.db, reports/, work/ and config.env"
     )
     output_mode: OutputMode = Field(
         OutputMode.SIDECAR,
@@ -217,7 +149,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _as_written(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, _Unreadable):
+        if isinstance(value, Unreadable):
             raise ValueError(
                 f"the file that {str(info.field_name).upper()}_FILE names cannot be read: "
                 f"{value.reason}. It must be a text file that holds nothing but the value."
@@ -300,118 +232,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add `NAME_FILE` and `CONFIG_DIR/config.env` below the environment."""
-        file = None if _config_env_problem() else _config_env()
+        file = None if config_env_problem() else config_env()
         below = DotEnvSettingsSource(settings_cls, env_file=file, env_ignore_empty=True)
-        return init_settings, env_settings, _NameFileSource(settings_cls), below
-
-
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """Stands for the value of a file that could not be read, until every setting is checked."""
-
-    reason: str
-
-
-class _NameFileSource(PydanticBaseSettingsSource):
-    """Values from the files that `NAME_FILE` variables point to."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{field_name.upper()}_FILE")
-        if not path:
-            return None, field_name, False
-        return Path(path).read_text(encoding="utf-8").strip() or None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, field in self.settings_cls.model_fields.items():
-            try:
-                value, _, _ = self.get_field_value(field, name)
-            except (OSError, UnicodeDecodeError) as error:
-                value = _Unreadable(_why_unreadable(error))
-            if value is not None:
-                found[name] = value
-        return found
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Read and check every setting.
-
-    Args:
-        **overrides: Values by field name that win over the environment (command-line options).
-
-    Raises:
-        SettingsInvalid: One line for each wrong variable, all of them at once.
-    """
-    problem = _config_env_problem()
-    lines = [f"CONFIG_DIR/config.env: cannot be read: {problem}."] if problem else []
-    try:
-        settings = Settings(**overrides)
-    except ValidationError as error:
-        # The input value is left out: it may be a secret.
-        lines += [f"{str(e['loc'][0]).upper()}: {_plain(e)}" for e in error.errors()]
-    if lines:
-        raise SettingsInvalid("\n".join(dict.fromkeys(lines)))
-    return settings
-
-
-def resolve_profile(settings: Settings) -> Profile:
-    """Return the profile that runs: full or embedded.
-
-    Raises:
-        KeyMissing: PROFILE=full and a key that it needs is not set.
-    """
-    needs = {"OPENAI_API_KEY": settings.openai_api_key, "HF_TOKEN": settings.hf_token}
-    missing = [name for name, value in needs.items() if value is None]
-    if settings.profile is Profile.AUTO:
-        return Profile.EMBEDDED if missing else Profile.FULL
-    if settings.profile is Profile.FULL and missing:
-        raise KeyMissing(
-            f"PROFILE=full needs {' and '.join(missing)}.",
-            hint=f"Set {' and '.join(missing)}, or set PROFILE=embedded to dub with small models "
-            "and no key.",
-        )
-    return settings.profile
-
-
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-
-
-def child_environment() -> dict[str, str]:
-    """Return the variables that a model process inherits: a short list, so no secret is on it."""
-    measuring = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | measuring
-
-
-def example_env() -> str:
-    """Return config.example.env: every setting with its default and one line of help."""
-    blocks = [
-        "# Every setting of dubarr-watch with its default. Set them in the environment, or copy\n"
-        "# this file to CONFIG_DIR/config.env. Each can also be given as NAME_FILE, the path of a\n"
-        "# file that holds the value.\n"
-    ]
-    for name, field in Settings.model_fields.items():
-        blocks.append(f"# {field.description}\n#{name.upper()}={_shown(field.default)}\n")
-    return "\n".join(blocks)
-
-
-def _config_env() -> Path:
-    config_dir = os.environ.get("CONFIG_DIR") or Settings.model_fields["config_dir"].default
-    return Path(config_dir).expanduser() / "config.env"
-
-
-def _config_env_problem() -> str:
-    """Return why CONFIG_DIR/config.env cannot be read; nothing when it can or is not there."""
-    try:
-        _config_env().read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        return _why_unreadable(error)
-    return ""
-
-
-def _why_unreadable(error: OSError | UnicodeDecodeError) -> str:
-    return "it is not text" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
+        return init_settings, env_settings, NameFileSource(settings_cls), below
 
 
 def _url_parts(urls: str) -> list[str]:
@@ -421,33 +244,8 @@ def _url_parts(urls: str) -> list[str]:
     return raw + [unquote(part) for part in raw]
 
 
-def _shown(default: object) -> str:
-    if default is None:
-        return ""
-    if isinstance(default, SecretStr):
-        return default.get_secret_value()
-    if isinstance(default, bool):
-        return str(default).lower()
-    if isinstance(default, tuple):
-        return ",".join(item.code if isinstance(item, Language) else str(item) for item in default)
-    return str(default)
-
-
-def _plain(error: Any) -> str:
-    context = error.get("ctx") or {}
-    if error["type"] == "enum":
-        return f"must be one of {str(context['expected']).replace(' or ', ', ')}."
-    if error["type"] == "value_error":
-        return str(context.get("error", error["msg"]))
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}."
-
-
 def _as_value_error(parse: Any, value: str) -> Any:
     try:
         return parse(value)
     except UnknownLanguage as error:
         raise ValueError(str(error)) from None
-
-
-if __name__ == "__main__":  # python -m dubarr_watch.settings > config.example.env
-    sys.stdout.write(example_env())

@@ -1,0 +1,40 @@
+"""Every setting, read from the environment and nowhere else.
+
+Order, highest first: the environment variable, the file that `NAME_FILE` points to (Docker
+secrets), `CONFIG_DIR/config.env`, the default. Only this package reads the environment.
+"""
+
+from __future__ import annotations
+
+from dubarr_watch.settings.choices import (
+    Device,
+    LogFormat,
+    LogLevel,
+    NotifyEvent,
+    OutputMode,
+    Profile,
+    TtsModel,
+    WatchMode,
+    WhisperModel,
+)
+from dubarr_watch.settings.example import example_env
+from dubarr_watch.settings.loading import load_settings, resolve_profile
+from dubarr_watch.settings.model import Settings
+from dubarr_watch.settings.sources import child_environment
+
+__all__ = [
+    "Device",
+    "LogFormat",
+    "LogLevel",
+    "NotifyEvent",
+    "OutputMode",
+    "Profile",
+    "Settings",
+    "TtsModel",
+    "WatchMode",
+    "WhisperModel",
+    "child_environment",
+    "example_env",
+    "load_settings",
+    "resolve_profile",
+]

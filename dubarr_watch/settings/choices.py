@@ -1,0 +1,81 @@
+"""The words that settings choose between."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Profile(StrEnum):
+    """Which engines run."""
+
+    AUTO = "auto"
+    FULL = "full"
+    EMBEDDED = "embedded"
+
+
+class TtsModel(StrEnum):
+    """Speech engine of the full profile; the embedded profile always uses Kokoro."""
+
+    XTTS = "xtts"
+    OPENAI = "openai"
+    ELEVENLABS = "elevenlabs"
+    KOKORO = "kokoro"
+
+
+class WhisperModel(StrEnum):
+    """Whisper size of the full profile; the embedded profile always uses base."""
+
+    TINY = "tiny"
+    BASE = "base"
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE_V3 = "large-v3"
+
+
+class Device(StrEnum):
+    """Computation device."""
+
+    CUDA = "cuda"
+    CPU = "cpu"
+    MPS = "mps"
+
+
+class OutputMode(StrEnum):
+    """Where a finished track goes: beside the video, into it, or both."""
+
+    SIDECAR = "sidecar"
+    MUX = "mux"
+    BOTH = "both"
+
+
+class WatchMode(StrEnum):
+    """How the library is watched."""
+
+    AUTO = "auto"
+    EVENTS = "events"
+    POLL = "poll"
+
+
+class NotifyEvent(StrEnum):
+    """What a push message can be about."""
+
+    DONE = "done"
+    DONE_WITH_WARNINGS = "done_with_warnings"
+    FAILED = "failed"
+
+
+class LogLevel(StrEnum):
+    """The least severe events that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How log lines are written; auto is console on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"

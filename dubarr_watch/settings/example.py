@@ -1,0 +1,32 @@
+"""config.example.env: every setting with its default and one line of help."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from dubarr_watch.languages import Language
+from dubarr_watch.settings.model import Settings
+
+
+def example_env() -> str:
+    """Return config.example.env: every setting with its default and one line of help."""
+    blocks = [
+        "# Every setting of dubarr-watch with its default. Set them in the environment, or copy\n"
+        "# this file to CONFIG_DIR/config.env. Each can also be given as NAME_FILE, the path of a\n"
+        "# file that holds the value.\n"
+    ]
+    for name, field in Settings.model_fields.items():
+        blocks.append(f"# {field.description}\n#{name.upper()}={_shown(field.default)}\n")
+    return "\n".join(blocks)
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(item.code if isinstance(item, Language) else str(item) for item in default)
+    return str(default)

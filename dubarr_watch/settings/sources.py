@@ -1,0 +1,72 @@
+"""Where values come from below the environment: `NAME_FILE` and `CONFIG_DIR/config.env`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import PydanticBaseSettingsSource
+
+DEFAULT_CONFIG_DIR = Path("/app/config")
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+def child_environment() -> dict[str, str]:
+    """Return the variables that a model process inherits: a short list, so no secret is on it."""
+    measuring = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | measuring
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for the value of a file that could not be read, until every setting is checked."""
+
+    reason: str
+
+
+class NameFileSource(PydanticBaseSettingsSource):
+    """Values from the files that `NAME_FILE` variables point to."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the value from one field's file, if there is such a file."""
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        if not path:
+            return None, field_name, False
+        return Path(path).read_text(encoding="utf-8").strip() or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return all values that come from files; a failure stands in for its value."""
+        found: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            try:
+                value, _, _ = self.get_field_value(field, name)
+            except (OSError, UnicodeDecodeError) as error:
+                value = Unreadable(_why_unreadable(error))
+            if value is not None:
+                found[name] = value
+        return found
+
+
+def config_env() -> Path:
+    """Return the file that is read below the environment."""
+    config_dir = os.environ.get("CONFIG_DIR") or DEFAULT_CONFIG_DIR
+    return Path(config_dir).expanduser() / "config.env"
+
+
+def config_env_problem() -> str:
+    """Return why CONFIG_DIR/config.env cannot be read; nothing when it can or is not there."""
+    try:
+        config_env().read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        return _why_unreadable(error)
+    return ""
+
+
+def _why_unreadable(error: OSError | UnicodeDecodeError) -> str:
+    return "it is not text" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
