@@ -1,0 +1,233 @@
+"""Push messages about jobs that ended: a thread of its own works off an outbox in the store.
+
+A message is in the outbox before anything is sent and leaves it only when every service took it
+or the tries are used up; so neither a crash nor a dead service loses one, and no job ever waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from dubarr_watch import push
+from dubarr_watch.errors import DubarrError, NotInStore, StoreError
+from dubarr_watch.messages import JobEnded, Message, compose, from_records
+from dubarr_watch.push import ServiceOutcome
+from dubarr_watch.settings import NotifyEvent, Settings
+from dubarr_watch.store.records import PENDING, JobState, NotificationRecord
+from dubarr_watch.store.store import Store
+
+__all__ = ["JobEnded", "Notifier", "ServiceOutcome", "event_for", "test_services"]
+
+RETRY_DELAYS_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
+"""Waits before the second to the last try: a router's restart and a night's maintenance fit."""
+
+SENT = "sent"
+FAILED = "failed"
+UNWANTED = "unwanted"
+
+_EVENTS = {
+    JobState.DONE: NotifyEvent.DONE,
+    JobState.DONE_WITH_WARNINGS: NotifyEvent.DONE_WITH_WARNINGS,
+    JobState.FAILED: NotifyEvent.FAILED,
+}
+_POLL_S = 2.0
+_IDLE_POLL_S = 30.0
+
+_log = structlog.get_logger(__name__)
+
+
+def event_for(settings: Settings, state: JobState) -> str:
+    """Return the event to put into the outbox when a job ends so; empty when nobody wants it.
+
+    Give it to `Jobs.finish`, which keeps it in the same transaction as the job's end.
+    """
+    event = _EVENTS.get(state)
+    wanted = event in settings.notify_on and push.is_configured(settings)
+    return event.value if event is not None and wanted else ""
+
+
+def test_services(settings: Settings) -> list[ServiceOutcome]:
+    """Send a test message to every service and return how each took it.
+
+    Raises:
+        SettingsInvalid: The settings cannot be used.
+    """
+    if not push.is_configured(settings):
+        return []
+    message = Message(
+        NotifyEvent.DONE, "dubarr-watch can reach you", "This is a test. Nothing needs to be done."
+    )
+    return push.send(settings, message)
+
+
+class Notifier:
+    """Sends messages from a thread of its own.
+
+    Args:
+        settings: NOTIFY_*.
+        store: Holds the outbox.
+        retry_delays_s: Waits between tries; one try more than there are waits.
+
+    Raises:
+        SettingsInvalid: NOTIFY_URLS, NOTIFY_CONFIG or NOTIFY_TAGS cannot be used.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, *, retry_delays_s: Sequence[float] = RETRY_DELAYS_S
+    ) -> None:
+        push.check(settings)
+        self._settings = settings
+        self._store = store
+        self._delays_s = tuple(retry_delays_s)
+        self._told: dict[int, JobEnded] = {}
+        self._open: dict[int, set[str]] = {}
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+
+    def start(self) -> None:
+        """Start sending, first of all what an earlier run left in the outbox."""
+        self._thread.start()
+
+    def job_ended(self, ended: JobEnded) -> None:
+        """Put a message into the outbox, if anybody wants it; returns at once.
+
+        A failure of the outbox itself is logged, never raised: the job is over either way.
+        """
+        if ended.event not in self._settings.notify_on or not push.is_configured(self._settings):
+            return
+        self._told[ended.job] = ended
+        try:
+            self._store.notifications.add_pending(ended.job, ended.event.value)
+        except StoreError as error:
+            _log.error("notification lost", job=ended.job, reason=error.message)
+        self._news.set()
+
+    def wake(self) -> None:
+        """Look into the outbox now: a job's end may have put a message there."""
+        self._news.set()
+
+    def stop(self, timeout_s: float = 4.0) -> None:
+        """Send what can be sent within a moment; the rest stays in the outbox."""
+        self._stopping.set()
+        self._news.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def test(self) -> list[ServiceOutcome]:
+        """Send a test message to every service now; see `test_services`."""
+        return test_services(self._settings)
+
+    def _run(self) -> None:
+        while True:
+            last_time = self._stopping.is_set()
+            wait_s = _POLL_S
+            try:
+                wait_s = self._work(at_once=last_time)
+            except Exception:  # noqa: BLE001 - logged; messages are safe, the next round may go well
+                if not self._stopping.is_set():
+                    _log.exception("notifications not sent")
+            if last_time:
+                return
+            self._news.wait(wait_s)
+            self._news.clear()
+
+    def _work(self, *, at_once: bool) -> float:
+        """Send what is due; returns the seconds until something may be due again."""
+        pending = self._store.notifications.pending()
+        fresh = [record for record in pending if record.attempts == 0]
+        again = [record for record in pending if record.attempts > 0]
+        waits: list[float] = []
+        due: dict[frozenset[str], list[NotificationRecord]] = {}
+        for record in again:
+            wait_s = self._delays_s[min(record.attempts, len(self._delays_s)) - 1] - _age_s(record)
+            if wait_s > 0:
+                waits.append(wait_s)
+            elif not at_once:
+                # What failed together is told together again, to those who did not hear it.
+                due.setdefault(frozenset(self._open.get(record.id, ())), []).append(record)
+        for only, records in due.items():
+            self._send(records, only)
+            waits.append(0.0)
+        if fresh:
+            held_s = 0.0 if at_once else self._held_s(fresh)
+            if held_s > 0:
+                waits.append(held_s)
+            else:
+                self._send(fresh)
+                waits.append(0.0)
+        # Somebody may have emptied the queue without a job ending here.
+        return max(0.0, min([_POLL_S, *waits])) if pending else _IDLE_POLL_S
+
+    def _held_s(self, fresh: Sequence[NotificationRecord]) -> float:
+        """Return how long the next message waits for other jobs; nobody waits for an idle queue."""
+        counts = self._store.jobs.counts()
+        if not counts[JobState.RUNNING] and not counts[JobState.QUEUED]:
+            return 0.0
+        return self._settings.notify_digest_seconds - max(map(_age_s, fresh))
+
+    def _send(self, records: Sequence[NotificationRecord], only: Collection[str] = ()) -> None:
+        """Send records as one message and keep what became of it."""
+        told = [(record, self._ended(record)) for record in records]
+        unwanted = [record.id for record, ended in told if ended is None]
+        if unwanted:
+            self._store.notifications.settle(unwanted, UNWANTED, "Nobody is to be told.", 0)
+        ids = [record.id for record, ended in told if ended is not None]
+        news = [ended for _, ended in told if ended is not None]
+        if not news:
+            return
+        attempts = max(record.attempts for record in records) + 1
+        try:
+            outcomes = push.send(self._settings, compose(news), only)
+        except DubarrError as error:
+            outcomes = [ServiceOutcome("settings", False, error.message, "")]
+        if self._settle(ids, outcomes, attempts) != PENDING:
+            for ended in news:
+                self._told.pop(ended.job, None)
+
+    def _settle(self, ids: Sequence[int], outcomes: Sequence[ServiceOutcome], attempts: int) -> str:
+        failed = [one for one in outcomes if not one.ok]
+        detail = "; ".join(f"{one.service} {one.detail}" for one in failed)
+        if not outcomes:
+            detail = "no service took it"
+        if outcomes and not failed:
+            outcome = SENT
+            detail = ", ".join(one.service for one in outcomes)
+        elif attempts > len(self._delays_s):
+            outcome = FAILED
+        else:
+            outcome = PENDING
+        self._store.notifications.settle(ids, outcome, detail, attempts)
+        for id_ in ids:
+            # Those that took it are not told again; a new process no longer knows, and may.
+            self._open.pop(id_, None)
+            if outcome == PENDING:
+                self._open[id_] = {one.key for one in failed if one.key}
+        say = _log.info if outcome == SENT else _log.warning
+        say("notification", outcome=outcome, messages=len(ids), attempts=attempts, detail=detail)
+        return outcome
+
+    def _ended(self, record: NotificationRecord) -> JobEnded | None:
+        """Return what a record is about; nothing when it is forgotten or not wanted any more."""
+        wanted = record.event in self._settings.notify_on and push.is_configured(self._settings)
+        if record.job_id is None or not wanted:
+            return None
+        event = NotifyEvent(record.event)
+        told = self._told.get(record.job_id)
+        if told is not None and told.event is event:
+            return told
+        try:
+            job = self._store.jobs.get(record.job_id)
+        except NotInStore:
+            return None
+        return from_records(job, self._store.jobs.results(job.id), event)
+
+
+def _age_s(record: NotificationRecord) -> float:
+    # The clock may have been set back; nobody waits longer for that.
+    age_s = (datetime.now(UTC) - record.at).total_seconds()
+    return age_s if age_s >= 0 else float("inf")
