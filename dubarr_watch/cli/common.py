@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -19,10 +20,11 @@ from dubarr_watch.logs import configure_logging
 from dubarr_watch.settings import Settings, load_settings
 from dubarr_watch.store.store import Store
 
-out = Console(highlight=False, soft_wrap=True)
+# No emoji: `:warning:` in a file's name is a part of the name.
+out = Console(highlight=False, soft_wrap=True, emoji=False)
 """For people, on standard output; silent with --json."""
 
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 """For people, on standard error."""
 
 
@@ -57,6 +59,22 @@ def show_error(error: DubarrError) -> None:
     err.print(f"[bold red]Error:[/bold red] {escape(error.message)}{where}")
     if error.hint:
         err.print(f"[bold]What to do:[/bold] {escape(error.hint)}")
+
+
+@contextmanager
+def told_as_json(as_json: bool) -> Iterator[None]:
+    """With --json, let an error of the block be the one document on standard output.
+
+    It is `{"error", "hint", "path"}`, and the exit code is the error's own. Without --json errors
+    pass through, to become plain words.
+    """
+    try:
+        yield
+    except DubarrError as error:
+        if not as_json:
+            raise
+        print_json({"error": error.message, "hint": error.hint, "path": error.path})
+        raise typer.Exit(exit_code_of(error)) from error
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -53,7 +53,7 @@ class EmbeddedLanguage:
 _KOKORO = ("en", "es", "fr", "hi", "it", "pt")
 _FAIR = ("en", "es", "fr", "it", "pt")
 _OTHERS = """
-    af am an ar as az ba be bg bn bs ca cs cv cy da de el eo et eu fa fi ga gd gn gu haw he hr ht hu
+    af am an ar as az ba be bg bn bs ca cs cy da de el eo et eu fa fi ga gd gn gu haw he hr ht hu
     hy id is ka kk kl kn ko kok ku ky la lb lt lv mi mk ml mr ms mt my nb ne nl no nog om or pa pap
     pl ro ru sd shn si sk sl smj sq sr sv sw ta te th tk tn tr tt ug uk ur uz vi yue zh
 """

@@ -1,0 +1,181 @@
+"""`dubarr-watch retry`, `cancel` and `forget`: what a person can do about a job."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+
+from dubarr_watch.cli.common import (
+    exit_code_of,
+    opened_store,
+    out,
+    ready_settings,
+    show_error,
+)
+from dubarr_watch.errors import (
+    DubarrError,
+    IllegalTransition,
+    NotInStore,
+    printable,
+)
+from dubarr_watch.settings import Settings
+from dubarr_watch.storage import plain_os_errors
+from dubarr_watch.store.owners import owner_is_alive
+from dubarr_watch.store.records import JobRecord, JobState
+from dubarr_watch.store.store import Store
+
+_Act = Callable[[Store, JobRecord], str]
+
+_JOBS = typer.Argument(
+    ..., metavar="JOB_OR_PATH...", help="A job's number, as `status` shows it, or its video."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("retry")(retry)
+    app.command("cancel")(cancel)
+    app.command("forget")(forget)
+
+
+def retry(jobs: list[str] = _JOBS) -> None:
+    """Queue jobs again that failed, were skipped or cancelled, or ended with warnings.
+
+    What a job had finished before is kept: it goes on there.
+    """
+    settings = ready_settings()
+
+    def act(store: Store, job: JobRecord) -> str:
+        with _hint(
+            {
+                JobState.DONE: "To dub it once more, write 'again: yes' into a marker beside it, "
+                "or: dubarr-watch dub FILE",
+            }.get(job.state, ""),
+        ):
+            store.jobs.retry(job.id)
+        return "is queued again" + _when(settings)
+
+    _for_each(jobs, settings, act)
+
+
+def cancel(jobs: list[str] = _JOBS) -> None:
+    """Cancel jobs: at once when they have not started, else as soon as they can stop."""
+    settings = ready_settings()
+
+    def act(store: Store, job: JobRecord) -> str:
+        if job.state is JobState.CANCELLED:
+            return "was cancelled already"
+        now = store.jobs.cancel(job.id)
+        return "is cancelled" if now.state is JobState.CANCELLED else "is being stopped"
+
+    _for_each(jobs, settings, act)
+
+
+def forget(
+    jobs: list[str] = _JOBS,
+    reports: bool = typer.Option(False, "--reports", help="Also remove their quality reports."),
+) -> None:
+    """Remove jobs that have ended from the history, with their intermediate files.
+
+    Videos and finished tracks stay untouched.
+    """
+    settings = ready_settings()
+
+    def act(store: Store, job: JobRecord) -> str:
+        with _hint("" if job.state.ended else f"First: dubarr-watch cancel {job.id}"):
+            store.jobs.forget(job.id)
+        _remove_files(settings, job, reports=reports)
+        return "is forgotten" + (", reports too" if reports else "")
+
+    _for_each(jobs, settings, act)
+
+
+def _for_each(names: list[str], settings: Settings, act: _Act) -> None:
+    """Do something to each job and say so; goes on after one that cannot be.
+
+    Raises:
+        typer.Exit: With the exit code of the first that failed.
+    """
+    if not settings.database_path.exists():
+        raise NotInStore(
+            "There are no jobs yet.",
+            hint="Drop a video into VIDEOS_DIR while `dubarr-watch run` is running, or: "
+            "dubarr-watch dub FILE",
+            path=settings.database_path,
+        )
+    failures: list[int] = []
+    with opened_store(settings) as store:
+        # Jobs whose process died count as running until somebody looks.
+        store.jobs.recover(lambda owner: owner_is_alive(settings.config_dir, owner))
+        for name in dict.fromkeys(names):
+            try:
+                job = _found(store, name)
+                what = act(store, job)
+            except DubarrError as error:
+                show_error(error)
+                failures.append(exit_code_of(error))
+            else:
+                video = escape(printable(job.video.path.name))
+                out.print(f"Job {job.id} ({video}) {what}.")
+    if failures:
+        raise typer.Exit(failures[0])
+
+
+def _found(store: Store, name: str) -> JobRecord:
+    job = store.jobs.find(name)
+    if job is not None:
+        return job
+    known = [*store.jobs.running(), *store.jobs.queue(), *store.jobs.recent(1000)]
+    if not known:
+        raise NotInStore("There are no jobs yet.", hint="dubarr-watch dub FILE makes one.")
+    if name.isdecimal():
+        newest = sorted({job.id for job in known}, reverse=True)[:5]
+        listed = ", ".join(map(str, newest))
+        raise NotInStore(
+            f"There is no job {name}.",
+            hint=f"The newest are {listed}; `dubarr-watch status` tells more.",
+        )
+    raise NotInStore(
+        f"There is no job for '{printable(name)}'.",
+        hint=_nearest(Path(name).name, known),
+    )
+
+
+def _nearest(name: str, known: list[JobRecord]) -> str:
+    by_name = {job.video.path.name: job for job in reversed(known)}
+    near = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
+    if not near:
+        return "`dubarr-watch status` lists the jobs."
+    told = [f"{by_name[one].id} ({printable(by_name[one].video.path)})" for one in near]
+    return f"Did you mean job {' or '.join(told)}?"
+
+
+@contextmanager
+def _hint(hint: str) -> Iterator[None]:
+    """Say what else the user can do when a job is in the wrong state."""
+    try:
+        yield
+    except IllegalTransition as error:
+        error.hint = error.hint or hint
+        raise
+
+
+def _when(settings: Settings) -> str:
+    if owner_is_alive(settings.config_dir, "daemon"):
+        return ""
+    return "; it starts with the daemon: dubarr-watch run"
+
+
+def _remove_files(settings: Settings, job: JobRecord, *, reports: bool) -> None:
+    work = settings.work_dir / str(job.id)
+    with plain_os_errors(work):
+        if work.is_dir() and not work.is_symlink():
+            shutil.rmtree(work)
+        for report in settings.reports_dir.glob(f"{job.id}.*.json") if reports else ():
+            report.unlink(missing_ok=True)

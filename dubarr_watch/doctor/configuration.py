@@ -1,0 +1,93 @@
+"""Settings, profile, keys and languages."""
+
+from __future__ import annotations
+
+import difflib
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from dubarr_watch.doctor.result import CheckResult, failed, ok, skipped, warning
+from dubarr_watch.engines.embedded_languages import embedded_language, language_note
+from dubarr_watch.engines.registry import specs_for
+from dubarr_watch.errors import printable
+from dubarr_watch.settings import Profile, Settings, resolve_profile
+
+_KEYS = ("openai_api_key", "hf_token")
+
+
+def check_settings(name: str, settings: Settings) -> CheckResult:
+    """Look for names in config.env that mean nothing: a typing error is never noticed otherwise."""
+    path = settings.config_dir / "config.env"
+    known = {field.upper() for field in type(settings).model_fields}
+    known |= {f"{field}_FILE" for field in known}
+    written = dotenv_values(path, interpolate=False) if path.is_file() else {}
+    unknown = [key for key in written if key.upper() not in known]
+    if unknown:
+        near = {key: difflib.get_close_matches(key.upper(), known, n=1) for key in unknown}
+        told = [printable(k) + (f" ({near[k][0]}?)" if near[k] else "") for k in unknown]
+        return warning(
+            name,
+            f"{printable(path)} sets what is no setting: {', '.join(told)}.",
+            "Correct or remove these lines; config.example.env lists every setting.",
+        )
+    changed = sorted(field.upper() for field in settings.model_fields_set)
+    return ok(name, f"All valid; set: {', '.join(changed) or 'none, all defaults'}.")
+
+
+def check_profile(name: str, settings: Settings) -> CheckResult:
+    """Say which profile runs and why; whether its engines are there."""
+    profile = resolve_profile(settings)
+    specs_for(profile, settings)
+    if settings.mock_mode:
+        return warning(
+            name,
+            "MOCK_MODE=true: every model is a fake, nothing is really dubbed.",
+            "Set MOCK_MODE=false when you have seen enough.",
+        )
+    unset = [key.upper() for key in _KEYS if getattr(settings, key) is None]
+    if settings.profile is not Profile.AUTO:
+        why = f"PROFILE={settings.profile} asks for it"
+    elif profile is Profile.FULL:
+        why = f"PROFILE=auto, and {' and '.join(key.upper() for key in _KEYS)} are set"
+    else:
+        why = (
+            f"PROFILE=auto, and {' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set"
+        )
+    what = (
+        "small models on the CPU, no key needed" if profile is Profile.EMBEDDED else "large models"
+    )
+    return ok(name, f"{profile} ({what}): {why}.")
+
+
+def check_keys(name: str, settings: Settings) -> CheckResult:
+    """Say which secrets are set, and never what they are."""
+    fields = [
+        field
+        for field, info in type(settings).model_fields.items()
+        if "SecretStr" in str(info.annotation) and field != "api_pass"
+    ]
+    states = [
+        f"{field.upper()} {'set' if getattr(settings, field) is not None else 'not set'}"
+        for field in fields
+    ]
+    default = type(settings).model_fields["api_pass"].default
+    as_shipped = isinstance(default, SecretStr) and settings.api_pass == default
+    states.append(f"API_PASS {'as shipped' if as_shipped else 'set'}")
+    return ok(name, f"{', '.join(states)}.")
+
+
+def check_languages(name: str, settings: Settings) -> CheckResult:
+    """Say how well TARGET_LANGS can be dubbed into."""
+    languages = settings.target_langs
+    if settings.mock_mode or resolve_profile(settings) is not Profile.EMBEDDED:
+        return skipped(name, "The embedded profile is not in use.")
+    advice = "`dubarr-watch languages` lists what sounds good."
+    notes = [
+        f"{one.name} ({one.code}): {note}" for one in languages if (note := language_note(one.code))
+    ]
+    if any(embedded_language(one.code) is None for one in languages):
+        return failed(name, f"TARGET_LANGS: {'; '.join(notes)}.", advice)
+    if notes:
+        return warning(name, f"TARGET_LANGS: {'; '.join(notes)}.", advice)
+    return ok(name, f"{', '.join(one.name for one in languages)}: natural voices.")
