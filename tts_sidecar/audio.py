@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
-# Frames of 5 ms that stay this far below the loudest frame are silence. Measured on nine Kokoro takes
-# that end in weak sounds: down to -54 dB there is only decay and breath, 0 to 65 ms of it.
+# Frames of 5 ms that stay this far below the loudest frame are silence. Measured on nine Kokoro
+# takes that end in weak sounds: down to -54 dB there is only decay and breath, 5 to 65 ms of it.
 _SILENCE_DB = -40.0
 _FRAME_S = 0.005
 # What stays before the first and after the last sound: less would clip plosives and breath.
