@@ -98,6 +98,33 @@ def ffprobe_path() -> str:
     return _find_tool("ffprobe")
 
 
+def tool_listing(tool: str, question: str) -> str:
+    """Return what ffmpeg or ffprobe says about itself.
+
+    Args:
+        tool: `ffmpeg_path()` or `ffprobe_path()`.
+        question: `-version`, `-filters` or `-encoders`.
+
+    Raises:
+        ToolMissing: It cannot be run.
+    """
+    try:
+        done = subprocess.run(
+            [tool, "-hide_banner", question],
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolMissing(
+            f"{Path(tool).name} is there but cannot be run.",
+            hint="Install ffmpeg 5.1 or newer (on Debian: apt install ffmpeg).",
+            path=Path(tool),
+        ) from error
+    return done.stdout.decode("utf-8", "replace")
+
+
 def probe(path: Path) -> Probe:
     """Return what is in a media file.
 
