@@ -222,3 +222,11 @@ class IllegalTransition(StoreError):
 
 class JobCancelled(DubarrError):
     """The user cancelled the job; never counted as a failure."""
+
+
+def worth_another_try(error: DubarrError) -> bool:
+    """Tell whether the same work may go well another time.
+
+    A model's process may have been unlucky; a bad file or a full disk stays what it is.
+    """
+    return isinstance(error, EngineError) and not isinstance(error, TranslationIncomplete)

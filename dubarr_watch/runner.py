@@ -12,14 +12,7 @@ import structlog
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.dubbing.results import JobResult, LanguageResult
 from dubarr_watch.dubbing.workspace import JobControl, Workspace
-from dubarr_watch.errors import (
-    CannotDub,
-    DiskFull,
-    DubarrError,
-    EngineError,
-    JobCancelled,
-    TranslationIncomplete,
-)
+from dubarr_watch.errors import CannotDub, DubarrError, JobCancelled, worth_another_try
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobRecord, JobState
@@ -142,9 +135,12 @@ class JobRunner:
 
     def _failed(self, job: JobRecord, error: DubarrError, started: float) -> Ended:
         seconds = time.monotonic() - started
-        if _worth_another_try(error) and job.attempts < self.settings.max_attempts:
+        if worth_another_try(error) and job.attempts < self.settings.max_attempts:
             log.info("job queued again", attempt=job.attempts, of=self.settings.max_attempts)
-            again = self.store.jobs.requeue(job.id, f"Tried again after: {error.message}")
+            reason = f"Tried again after: {error.message}"
+            again = self.store.jobs.requeue(job.id, reason, waiting=self.park)
+            if again.state is JobState.CANCELLED:
+                self._clear(job)
             return Ended(again, None, seconds, error)
         with self.store.transaction():
             for code in job.languages:
@@ -152,7 +148,7 @@ class JobRunner:
             ended = self.store.jobs.finish(
                 job.id, JobState.FAILED, str(error), event=self.event_for(JobState.FAILED)
             )
-        if isinstance(error, CannotDub):
+        if isinstance(error, CannotDub) or ended.state is JobState.CANCELLED:
             self._clear(job)
         return Ended(ended, None, seconds, error)
 
@@ -160,13 +156,6 @@ class JobRunner:
         if not self.settings.debug_mode:
             folder = self.settings.work_dir / str(job.id)
             Workspace(folder, job.id, self.store.checkpoints).clear()
-
-
-def _worth_another_try(error: DubarrError) -> bool:
-    """A model's process may have been unlucky; a bad file or a full disk stays what it is."""
-    return isinstance(error, EngineError) and not isinstance(
-        error, (TranslationIncomplete, CannotDub, DiskFull)
-    )
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, c
 from dubarr_watch.engines.base import Span
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
+from dubarr_watch.errors import DubarrError, printable
 from dubarr_watch.languages import Language, parse_language
-from dubarr_watch.library.naming import fingerprint, is_our_output, sidecar_path, subtitles_path
+from dubarr_watch.library.naming import fingerprint, sidecar_path, subtitles_path
+from dubarr_watch.media import probe
 from dubarr_watch.settings import OutputMode, Settings
 from dubarr_watch.store.records import JobRecord, JobState, OutputRecord, VideoRecord
 from dubarr_watch.store.store import Store
@@ -65,36 +68,34 @@ class Delivery:
             VideoChanged: The video is gone or another one.
             PublishError: A file that is not ours has the name.
         """
-        video = self._check()
         tracks: list[PublishedTrack] = []
+        beside_it, subtitles = self._targets(dub)
         if self.mode is not OutputMode.MUX:
-            target = self._target(video, sidecar_path, dub)
             publish_sidecar(
                 dub.audio,
-                target=target,
+                target=beside_it,
                 language=dub.language,
                 duration_s=self.understood.audio.duration_s,
                 still_there=self._still_there,
                 job=self.job.id,
-                may_replace=self._is_ours(target),
-                like=video.path,
+                may_replace=True,
+                like=self._check().path,
             )
-            tracks.append(PublishedTrack(dub.language, target, "sidecar"))
+            tracks.append(PublishedTrack(dub.language, beside_it, "sidecar"))
+            self._remember(tracks[-1])
         if self.settings.subtitles:
-            target = self._target(video, subtitles_path, dub)
             written = self.work.folder / f"lines.{dub.language.code}.srt"
             write_srt(_cues(dub), written)
             publish_file(
                 written,
-                target=target,
+                target=subtitles,
                 job=self.job.id,
                 still_there=self._still_there,
-                may_replace=self._is_ours(target),
-                like=video.path,
+                may_replace=True,
+                like=self._check().path,
             )
-            tracks.append(PublishedTrack(dub.language, target, "subtitles"))
-        for track in tracks:
-            self._remember(track)
+            tracks.append(PublishedTrack(dub.language, subtitles, "subtitles"))
+            self._remember(tracks[-1])
         return tracks
 
     def inside(self, dubs: Sequence[Dub]) -> list[PublishedTrack]:
@@ -139,7 +140,8 @@ class Delivery:
             notes=dub.notes,
         )
         state = JobState.DONE_WITH_WARNINGS if dub.lines_to_check else JobState.DONE
-        report = Report(self.job.id, str(self.video.record.path), code, state.value, lines, summary)
+        video = printable(self.store.videos.get(self.video.record.id).path)
+        report = Report(self.job.id, video, code, state.value, lines, summary)
         path = report_path(self.settings.reports_dir, self.job.id, code)
         report.write(path)
         return LanguageResult(dub.language, state, _to_check(dub), tuple(tracks), report, path)
@@ -163,19 +165,43 @@ class Delivery:
     def _check(self) -> VideoRecord:
         return still_there(self.video.record, self.store)
 
-    def _target(self, video: VideoRecord, name: Callable[..., Path], dub: Dub) -> Path:
-        """Return a free name: another video's dub in the same folder may have the usual one."""
-        target = name(video.path, dub.language.code)
-        theirs = self.store.outputs.by_path(target)
-        taken = (
-            theirs is not None
-            and target.exists()
-            and self.store.jobs.get(theirs.job_id).video.id != video.id
+    def _targets(self, dub: Dub) -> tuple[Path, Path]:
+        """Return where the track and its subtitles go: names that are free or ours to replace."""
+        video, code = self._check(), dub.language.code
+        track, text = sidecar_path(video.path, code), subtitles_path(video.path, code)
+        ours = self._is_ours(track, dub.language) and not self._is_anothers(track, video)
+        # Subtitles do not say who wrote them; those beside a track of ours are ours.
+        also = (ours or self._is_known(text)) and not self._is_anothers(text, video)
+        return (
+            sidecar_path(video.path, code, taken_by_other=_is_there(track) and not ours),
+            subtitles_path(video.path, code, taken_by_other=_is_there(text) and not also),
         )
-        return name(video.path, dub.language.code, taken_by_other=True) if taken else target
 
-    def _is_ours(self, target: Path) -> bool:
-        return is_our_output(target.name)
+    def _is_ours(self, track: Path, language: Language) -> bool:
+        """Tell whether a track was made here: by record, else by its title."""
+        if self._is_known(track):
+            return True
+        try:
+            return any(s.title == language.track_title for s in probe(track).streams)
+        except (DubarrError, OSError):
+            return False
+
+    def _is_known(self, path: Path) -> bool:
+        return self.store.outputs.by_path(path) is not None
+
+    def _is_anothers(self, target: Path, video: VideoRecord) -> bool:
+        """Tell whether a file belongs to another video of the same stem in the folder."""
+        others = (
+            other
+            for other in self.store.videos.under(video.path.parent)
+            if other.path.stem == video.path.stem and other.path != video.path
+        )
+        return any(
+            output.path == target
+            for other in others
+            if other.path.exists()
+            for output in self.store.outputs.for_video(other.id)
+        )
 
     def _remember(self, track: PublishedTrack) -> None:
         stat = track.path.stat()
@@ -201,6 +227,10 @@ class Delivery:
             mtime_ns=stat.st_mtime_ns,
             fingerprint=fingerprint(video.path),
         )
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)
 
 
 def _cues(dub: Dub) -> list[Cue]:

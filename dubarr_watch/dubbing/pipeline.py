@@ -17,12 +17,20 @@ from dubarr_watch.dubbing.extraction import SourceAudio, extract_audio
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
 from dubarr_watch.dubbing.track import STAGE_SHARES, Dub, TrackMaker, Understood
 from dubarr_watch.dubbing.transcript import Line, make_lines
-from dubarr_watch.dubbing.video import Video, open_video
+from dubarr_watch.dubbing.video import Video, open_video, still_there
 from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, content_key
 from dubarr_watch.engines.base import Progress, Transcript, Turn
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
-from dubarr_watch.errors import DiskFull, DubarrError, JobCancelled, UserMustProvide, VideoChanged
+from dubarr_watch.errors import (
+    DiskFull,
+    DubarrError,
+    JobCancelled,
+    MediaError,
+    UserMustProvide,
+    VideoChanged,
+    worth_another_try,
+)
 from dubarr_watch.languages import Language, parse_language
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobRecord, JobState
@@ -59,19 +67,26 @@ class Pipeline:
     def run(self, job: JobRecord, control: JobControl) -> JobResult:
         """Run a job from its last checkpoint to its end.
 
-        A language that fails does not keep the others from being finished.
+        A language that fails does not keep the others from being finished. When it may go better
+        another time, and there is one, that is asked for once they are.
 
         Raises:
             CannotDub: The video cannot be dubbed, or is not the same any more.
             DiskFull: There is no space.
-            EngineError: A stage that all languages share failed.
+            EngineError: A stage that all languages share failed, or one of a language did and the
+                job has an attempt left.
             JobCancelled: Somebody asked for it.
         """
         video = open_video(job.video, self.store)
         work = Workspace(self.settings.work_dir / str(job.id), job.id, self.store.checkpoints)
         with MemoryMeter().watching() as meter:
             run = _Run(self, job, video, work, control, meter)
-            return job_result(run.languages())
+            try:
+                return job_result(run.languages())
+            except MediaError:
+                # A video that was taken away while it was read looks like a damaged one.
+                still_there(video.record, self.store)
+                raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,7 @@ class _Run:
             known, self.meter, self.control,
         )  # fmt: skip
         ended: dict[str, LanguageResult] = {}
+        bad_luck: DubarrError | None = None
         finished: list[tuple[Dub, list[PublishedTrack]]] = []
         wanted = [parse_language(code) for code in self.job.languages]
         for i, language in enumerate(wanted):
@@ -113,6 +129,9 @@ class _Run:
             except DubarrError as error:
                 log.warning("language failed", language=language.code, job=self.job.id, error=error)
                 ended[language.code] = LanguageResult(language, JobState.FAILED, str(error))
+                bad_luck = error if worth_another_try(error) else bad_luck
+        if bad_luck and self.job.attempts < pipe.settings.max_attempts:
+            raise bad_luck
         inside = {track.language.code: track for track in delivery.inside([d for d, _ in finished])}
         for dub, tracks in finished:
             code = dub.language.code

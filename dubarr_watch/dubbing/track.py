@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers
@@ -18,6 +19,7 @@ from dubarr_watch.dubbing.mixing import (
     mix,
     write_speech,
 )
+from dubarr_watch.dubbing.report import line_reports
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
 from dubarr_watch.dubbing.subtitles import find_cues
 from dubarr_watch.dubbing.transcript import Line
@@ -98,6 +100,15 @@ class Dub:
 
 
 @dataclass(frozen=True, slots=True)
+class Mixed:
+    """What mixing makes: both files are there, or it has to be done again."""
+
+    audio: Path
+    speech: Path
+    loudness: Loudness
+
+
+@dataclass(frozen=True, slots=True)
 class TrackMaker:
     """Makes the mixes of one job, a language at a time.
 
@@ -134,17 +145,23 @@ class TrackMaker:
         report("cast", STAGE_SHARES["translate"])
         parts, fitted = self._speak(language, wording, slots, stage_progress("synthesize", report))
         _refuse_holes(fitted, language)
-        speech = self.work.folder / f"speech.{language.code}.wav"
-        audio = self.work.folder / f"dub.{language.code}.mka"
-        loudness = self._mix(language, parts, fitted, speech, audio, stage_progress("mix", report))
-        return Dub(language, audio, speech, parts, fitted, loudness, _notes(language, self.specs))
+        self._keep_lines(language, parts, fitted)
+        mixed = self._mix(language, parts, fitted, stage_progress("mix", report))
+        notes = _notes(language, self.specs)
+        return Dub(language, mixed.audio, mixed.speech, parts, fitted, mixed.loudness, notes)
 
     def _translate(
         self, language: Language, slots: Sequence[Span], progress: Progress
     ) -> list[TranslatedLine]:
         code, known = language.code, self.understood
         chars_per_s = CHARS_PER_S.get(code, DEFAULT_CHARS_PER_S)
-        cues = find_cues(self.video.found, language, self.work.folder)
+        cues = find_cues(
+            self.video.found,
+            language,
+            self.work.folder,
+            cancelled=self.cancelled,
+            stall_s=self.settings.stall_seconds,
+        )
         key = content_key(known.key, self.specs.translator, known.lines, cues, chars_per_s)
 
         def make() -> list[TranslatedLine]:
@@ -233,11 +250,11 @@ class TrackMaker:
         language: Language,
         parts: Sequence[Part],
         fitted: Sequence[FittedTake],
-        speech: Path,
-        audio: Path,
         progress: Progress,
-    ) -> Loudness:
+    ) -> Mixed:
         known = self.understood
+        speech = self.work.folder / f"speech.{language.code}.wav"
+        audio = self.work.folder / f"dub.{language.code}.mka"
         takes = [
             PlacedTake(done.path, done.placed_s, done.fit.duration_s, done.fit.trimmed)
             for done in fitted
@@ -251,16 +268,26 @@ class TrackMaker:
         style = self.job.options.style or "dub"
         control = MixControl(progress, self.cancelled, self.settings.stall_seconds)
 
-        def make() -> Loudness:
+        def make() -> Mixed:
             write_speech(takes, known.audio.duration_s, speech)
             gain_db = matching_gain_db(known.audio.models, ducked, takes)
-            return mix(
+            loudness = mix(
                 known.audio.bed, speech, ducked, audio,
                 style=style, speech_gain_db=gain_db, control=control,
             )  # fmt: skip
+            return Mixed(audio, speech, loudness)
 
-        key = content_key(known.key, fitted, style, audio.exists())
-        return self.work.stage("mix", language.code, key, Loudness, make)
+        key = content_key(known.key, fitted, style)
+        return self.work.stage("mix", language.code, key, Mixed, make)
+
+    def _keep_lines(
+        self, language: Language, parts: Sequence[Part], fitted: Sequence[FittedTake]
+    ) -> None:
+        """Write down what was done to each line, for whoever looks into the work folder."""
+        lines = [asdict(line) for line in line_reports(parts, fitted)]
+        text = json.dumps(lines, ensure_ascii=False, indent=1)
+        path = self.work.folder / f"lines.{language.code}.json"
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     @property
     def _watch(self) -> Watch:
