@@ -1,8 +1,9 @@
 """Running ffprobe and ffmpeg: the only module that starts them.
 
-Every call reads local files only (`-protocol_whitelist file,pipe`), names files through `file:` so
-that a leading dash or a colon in a name is harmless, never goes through a shell, and is ended when
-it makes no progress.
+Every call reads local files only (`-protocol_whitelist file,pipe`) and only in formats that hold
+their media themselves (a playlist dressed up as a video could read any file of this machine), names
+files through `file:` so that a leading dash or a colon in a name is harmless, never goes through a
+shell, and is ended when it makes no progress.
 """
 
 from __future__ import annotations
@@ -25,7 +26,25 @@ from dubarr_watch.errors import DubarrError, JobCancelled, MediaError, NotAVideo
 
 PROBE_TIMEOUT_S = 60
 _PROTOCOLS = "file,pipe"
+_FORMATS = ",".join(
+    [
+        # containers; left out are hls, concat, dash, sdp and the like, which name other files
+        "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,nut,mxf,gxf",
+        "rm,wtv,dv,ivf,nsv,nuv,pva,ty,swf,yuv4mpegpipe,h264,hevc,av1,obu,m4v,vc1",
+        # sound
+        "wav,w64,aiff,au,caf,flac,mp3,aac,ac3,eac3,ac4,dts,dtshd,truehd,mlp,amr,ape,tta,tak,wv,mpc",
+        "mpc8,loas",
+        # subtitles and tags
+        "srt,ass,webvtt,microdvd,mpl2,mpsub,sami,subviewer,subviewer1,jacosub,realtext,pjs,vplayer",
+        "lrc,sup,scc,stl,ffmetadata",
+    ]
+)
+_FEEDER_END_S = 10
 _TAIL_BYTES = 4000
+_KEPT_WORDS_BYTES = 1_000_000
+"""How much of what ffmpeg says is kept; a damaged film makes it say hundreds of megabytes."""
+
+_RESTRICTED = ["-protocol_whitelist", _PROTOCOLS, "-format_whitelist", _FORMATS]
 
 # What ffmpeg says at its end whatever the reason was; the reason stands before.
 _SUMMARY = re.compile(r"^Conversion failed!|^(frame|size)=|\] ?video:\d|^video:\d")
@@ -133,7 +152,7 @@ def probe(path: Path) -> Probe:
         MediaError: ffprobe does not answer within a minute.
     """
     command = [
-        ffprobe_path(), "-v", "error", "-protocol_whitelist", _PROTOCOLS, "-print_format", "json",
+        ffprobe_path(), "-v", "error", *_RESTRICTED, "-print_format", "json",
         "-show_format", "-show_streams", "-show_chapters", _input_name(path),
     ]  # fmt: skip
     try:
@@ -169,7 +188,7 @@ def run_ffmpeg(
     stall_s: float = 600,
     stdin: Callable[[Any], None] | None = None,
 ) -> str:
-    """Run ffmpeg to its end and return what it wrote to standard error.
+    """Run ffmpeg to its end and return the end of what it wrote to standard error.
 
     Args:
         arguments: Everything after `ffmpeg`; name inputs with `input_arguments`.
@@ -183,6 +202,7 @@ def run_ffmpeg(
     Raises:
         MediaError: ffmpeg failed, or made no progress for `stall_s`.
         JobCancelled: `cancelled` said so.
+        Exception: Whatever `progress` or `stdin` raised; ffmpeg is ended.
     """
     command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-y", "-loglevel", "info",
                "-nostats", "-progress", "pipe:1", *map(str, arguments)]  # fmt: skip
@@ -206,21 +226,22 @@ def run_ffmpeg(
             watch.join()
             if feeder:
                 feeder.join()
-        errors.seek(0)
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - _KEPT_WORDS_BYTES))
         words = errors.read()
-    if early_end is not None:
+    if isinstance(early_end, DubarrError) and early_end.path is None:
         early_end.path = path
+    if early_end is not None:
         raise early_end
-    if process.returncode != 0:
-        raise MediaError(f"ffmpeg failed: {_last_words(words, path)}", path=path)
     if feeder and feeder.error:
         raise feeder.error
+    if process.returncode != 0:
+        raise MediaError(f"ffmpeg failed: {_last_words(words, path)}", path=path)
     return words.decode("utf-8", "replace")
 
 
 def input_arguments(path: Path, *options: str) -> list[str]:
-    """Return the arguments that open one input file, and nothing but local files."""
-    return ["-protocol_whitelist", _PROTOCOLS, *options, "-i", _input_name(path)]
+    """Return the arguments that open one input file, and no other file that it may name."""
+    return [*_RESTRICTED, *options, "-i", _input_name(path)]
 
 
 def output_name(path: Path) -> str:
@@ -326,23 +347,27 @@ class _Watch:
         self._process = process
         self._duration_s = duration_s
         self._progress = progress
-        self._position = ""
+        self._positions: dict[str, str] = {}
+        self._error: Exception | None = None
         self._moved_at = time.monotonic()
         self._thread = threading.Thread(target=self._read, name="ffmpeg-progress", daemon=True)
         self._thread.start()
 
-    def wait(self, cancelled: Callable[[], bool], stall_s: float) -> DubarrError | None:
+    def wait(self, cancelled: Callable[[], bool], stall_s: float) -> Exception | None:
         """Wait for the end; return the error to raise when it must be ended early."""
         while True:
             try:
                 self._process.wait(timeout=0.25)
             except subprocess.TimeoutExpired:
+                if self._error is not None:
+                    return self._error
                 if cancelled():
                     return JobCancelled("Cancelled.")
                 if time.monotonic() - self._moved_at > stall_s:
                     return MediaError(f"ffmpeg made no progress for {stall_s:g} s.")
             else:
-                return None
+                self.join()
+                return self._error
 
     def join(self) -> None:
         """Wait until everything that ffmpeg said is read."""
@@ -355,27 +380,35 @@ class _Watch:
         with stdout:
             for raw in stdout:
                 name, _, value = raw.decode("ascii", "replace").strip().partition("=")
-                if name in {"out_time_us", "total_size"} and value != self._position:
+                # ffmpeg repeats both twice a second for as long as it lives, moving or not.
+                if name in {"out_time_us", "total_size"} and value != self._positions.get(name):
+                    self._positions[name] = value
                     self._moved_at = time.monotonic()
-                if name == "out_time_us" and value.lstrip("-").isdigit():
-                    self._position = value
-                    if self._progress:
-                        done_s = max(0.0, int(value) / 1e6)
-                        self._progress(min(done_s, self._duration_s or done_s), self._duration_s)
+                    if name == "out_time_us" and value.lstrip("-").isdigit():
+                        self._tell(max(0.0, int(value) / 1e6))
+
+    def _tell(self, done_s: float) -> None:
+        if self._progress is None or self._error is not None:
+            return
+        try:
+            self._progress(min(done_s, self._duration_s or done_s), self._duration_s)
+        except Exception as error:  # noqa: BLE001 - handed to the caller, who raises it
+            self._error = error
 
 
 class _Feeder:
     """Writes samples into ffmpeg's standard input from a thread."""
 
     def __init__(self, process: subprocess.Popen[bytes], write: Callable[[Any], None]) -> None:
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self._process = process
         self._write = write
         self._thread = threading.Thread(target=self._feed, name="ffmpeg-feed", daemon=True)
         self._thread.start()
 
     def join(self) -> None:
-        self._thread.join()
+        # Without its reader the next write fails; only a disk that does not answer keeps it.
+        self._thread.join(timeout=_FEEDER_END_S)
 
     def _feed(self) -> None:
         stdin = self._process.stdin
