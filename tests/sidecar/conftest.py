@@ -16,7 +16,7 @@ from tests.sidecar.process import TOKEN, Sidecar
 StartSidecar = Callable[..., Sidecar]
 
 _ROOT = Path(__file__).parents[2]
-_PYTHON = _ROOT / "tts_sidecar" / ".venv" / "bin" / "python"
+PYTHON = _ROOT / "tts_sidecar" / ".venv" / "bin" / "python"
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +94,7 @@ def _popen(
     if token is not None:
         environment["TTS_SIDECAR_TOKEN"] = token
     return subprocess.Popen(
-        [str(_PYTHON), "-m", "tts_sidecar", *arguments],
+        [str(PYTHON), "-m", "tts_sidecar", *arguments],
         cwd=_ROOT,
         env=environment,
         stdin=subprocess.PIPE,
