@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import signal
@@ -21,7 +22,7 @@ from structlog.testing import capture_logs
 
 from dubarr_watch.errors import SettingsInvalid
 from dubarr_watch.messages import DIGEST_ENTRIES, JobEnded, compose
-from dubarr_watch.notify import Notifier, event_for, test_services
+from dubarr_watch.notify import Notifier, event_for, try_services
 from dubarr_watch.settings import NotifyEvent, Settings, load_settings
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobState, NotificationRecord, VideoState
@@ -31,9 +32,6 @@ DEADLINE_S = 20.0
 
 # A library that Apprise loads for OpenPGP still imports a module of old Python versions.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-# pytest would take it for a test of its own.
-try_services = test_services
-del test_services
 
 
 class Service:
@@ -65,7 +63,7 @@ class Service:
                 pass  # a client that hung up
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
     @property
@@ -403,17 +401,28 @@ class TestWording:
             assert name in body
 
 
+@pytest.fixture
+def root_log() -> Iterator[io.StringIO]:
+    """Everything that reaches the root logger; pytest's own capture sits on silenced ones too."""
+    root, level = logging.getLogger(), logging.getLogger().level
+    handler = logging.StreamHandler(io.StringIO())
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield handler.stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
 class TestSecrets:
     def test_never_logged(
         self,
         store: Store,
         service: Service,
         start: Callable[..., Notifier],
-        caplog: pytest.LogCaptureFixture,
         capfd: pytest.CaptureFixture[str],
+        root_log: io.StringIO,
     ) -> None:
         """No address gets into any log, the record or an error, whatever goes wrong."""
-        caplog.set_level(logging.DEBUG)
         service.answers = [500]
         with capture_logs() as logs, socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
@@ -426,8 +435,8 @@ class TestSecrets:
                 try_services(settings(notify_urls=f"nosuch://{SECRET}"))
         assert len(service.messages) >= 2
         everything = [
-            *map(str, logs), caplog.text, *capfd.readouterr(), str(store.notifications.recent()),
-            *(one.detail + one.service for one in tested), str(caught.value),
+            *map(str, logs), root_log.getvalue(), *capfd.readouterr(), str(caught.value),
+            str(store.notifications.recent()), *(one.detail + one.service for one in tested),
         ]  # fmt: skip
         for text in everything:
             assert SECRET not in text
