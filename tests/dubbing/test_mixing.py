@@ -1,0 +1,301 @@
+"""The dub over the bed, on real ffmpeg."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+from scipy.signal import correlate
+
+from dubarr_watch.dubbing.mixing import (
+    ATTACK_S,
+    DUCK_DB,
+    MAX_TRUE_PEAK_DBTP,
+    RELEASE_S,
+    SAMPLE_RATE,
+    TARGET_LUFS,
+    MixControl,
+    PlacedTake,
+    duck_gain,
+    matching_gain_db,
+    measure_loudness,
+    mix,
+    write_speech,
+)
+from dubarr_watch.engines.base import Span
+from dubarr_watch.errors import JobCancelled
+from dubarr_watch.media import ffmpeg_path, probe
+
+Sound = NDArray[np.float64]
+SECONDS = 12.0
+RNG = np.random.default_rng(7)
+SPANS = [Span(2.0, 4.0), Span(7.0, 10.0)]
+
+
+def chirp(seconds: float, rate: int = 24_000) -> Sound:
+    """Return a sweep with a slow swell, like nothing else in a mix."""
+    times = np.arange(round(seconds * rate)) / rate
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 3 * times)
+    return 0.3 * swell * np.sin(2 * np.pi * (300 * times + 400 * times**2))
+
+
+def hum(seconds: float = SECONDS, level: float = 0.1) -> Sound:
+    """Return stereo sound below 150 Hz, apart from every voice."""
+    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return level * np.stack([np.sin(2 * np.pi * 80 * times), np.sin(2 * np.pi * 130 * times)], 1)
+
+
+def noise(level: float) -> Sound:
+    return level * RNG.standard_normal((round(SECONDS * SAMPLE_RATE), 2))
+
+
+def peaky() -> Sound:
+    """Return a quiet floor with a full-scale click every half second."""
+    bed = noise(0.002)
+    bed[:: SAMPLE_RATE // 2] = 0.99
+    return bed
+
+
+def save_bed(path: Path, sound: Sound) -> Path:
+    soundfile.write(path, np.clip(sound, -1, 1), SAMPLE_RATE, subtype="PCM_16")
+    return path
+
+
+def save_take(path: Path, seconds: float, rate: int = 24_000) -> Path:
+    soundfile.write(path, chirp(seconds, rate), rate, subtype="PCM_16")
+    return path
+
+
+def decoded(path: Path) -> Sound:
+    """Return the samples of a finished track as a player hears them."""
+    command = [ffmpeg_path(), "-v", "error", "-i", str(path), "-f", "f32le", "-ac", "2", "-"]
+    raw = subprocess.run(command, check=True, capture_output=True).stdout
+    return np.frombuffer(raw, dtype=np.float32).reshape(-1, 2).astype(np.float64)
+
+
+def level_db(sound: Sound, hz: float, start_s: float, end_s: float) -> float:
+    """Return the level of one tone in a stretch of one channel."""
+    part = sound[round(start_s * SAMPLE_RATE) : round(end_s * SAMPLE_RATE)]
+    times = np.arange(len(part)) / SAMPLE_RATE
+    window = np.hanning(len(part))
+    strength = np.abs((part * window * np.exp(-2j * np.pi * hz * times)).sum()) / window.sum()
+    return float(20 * np.log10(strength))
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    takes = [
+        PlacedTake(save_take(tmp_path / "0.wav", 2.0), 2.0, 2.0),
+        PlacedTake(save_take(tmp_path / "1.wav", 3.0), 7.0, 3.0),
+    ]
+    path = tmp_path / "speech.es.wav"
+    write_speech(takes, SECONDS, path)
+    return path
+
+
+class TestLoudness:
+    @pytest.mark.parametrize(
+        "sound",
+        [noise(0.003), noise(0.3), peaky(), hum() * 0, hum()[:, 0], noise(0.05)[:SAMPLE_RATE]],
+        ids=["quiet", "loud", "peaky", "silent", "mono", "short"],
+    )
+    @pytest.mark.parametrize("style", ["dub", "voiceover"])
+    def test_every_bed_ends_at_the_same_loudness(
+        self, sound: Sound, style: str, speech: Path, tmp_path: Path
+    ) -> None:
+        """Within 0.5 LU of -23 LUFS and at most -1.5 dBTP, as measured in the finished file."""
+        target = tmp_path / "dub.es.mka"
+        told = mix(save_bed(tmp_path / "bed.wav", sound), speech, SPANS, target, style=style)
+        got = measure_loudness(target)
+        assert told == got
+        assert abs(got.integrated_lufs - TARGET_LUFS) <= 0.5
+        assert got.true_peak_dbtp <= MAX_TRUE_PEAK_DBTP
+        (stream,) = probe(target).streams
+        assert (stream.codec, stream.channels, stream.sample_rate) == ("aac", 2, 48_000)
+        assert probe(target).duration_s == pytest.approx(SECONDS, abs=0.05)
+
+    @pytest.mark.parametrize("gain_db", [-12.0, 12.0])
+    def test_shouted_and_whispered_dubs_do_too(
+        self, gain_db: float, speech: Path, tmp_path: Path
+    ) -> None:
+        """The gain of the speech changes the balance, not the loudness."""
+        bed = save_bed(tmp_path / "bed.wav", noise(0.02))
+        got = mix(bed, speech, SPANS, tmp_path / "o.mka", speech_gain_db=gain_db)
+        assert abs(got.integrated_lufs - TARGET_LUFS) <= 0.5
+        assert got.true_peak_dbtp <= MAX_TRUE_PEAK_DBTP
+
+
+class TestTiming:
+    @pytest.mark.parametrize("rate", [22_050, 24_000, 48_000])
+    def test_the_dub_is_in_sync_at_the_start_and_the_end(self, rate: int, tmp_path: Path) -> None:
+        """Cross-correlated with what was said, every take lies within 1 ms of its place."""
+        starts = [0.0, 5.3337, 11.0]
+        takes = [
+            PlacedTake(save_take(tmp_path / f"{n}.wav", 0.9, rate), start_s, 0.9)
+            for n, start_s in enumerate(starts)
+        ]
+        write_speech(takes, SECONDS, tmp_path / "speech.wav")
+        bed = save_bed(tmp_path / "bed.wav", hum(level=0.01))
+        spans = [Span(start_s, start_s + 0.9) for start_s in starts]
+        mix(bed, tmp_path / "speech.wav", spans, tmp_path / "o.mka")
+        heard = decoded(tmp_path / "o.mka")[:, 0]
+        said = chirp(0.9, SAMPLE_RATE)
+        for start_s in starts:
+            first = max(round((start_s - 0.02) * SAMPLE_RATE), 0)
+            part = heard[first : first + len(said) + SAMPLE_RATE // 20]
+            lag = int(np.argmax(correlate(part, said, "valid", method="fft")))
+            assert (first + lag) / SAMPLE_RATE == pytest.approx(start_s, abs=0.001)
+
+    def test_the_bed_is_in_sync_too(self, speech: Path, tmp_path: Path) -> None:
+        """Away from lines the mix is the bed, at another level: correlation above 0.99."""
+        bed = RNG.standard_normal((round(SECONDS * SAMPLE_RATE), 1)) * [[0.05, 0.05]]
+        bed = np.apply_along_axis(lambda x: np.convolve(x, np.ones(24) / 24, "same"), 0, bed)
+        mix(save_bed(tmp_path / "bed.wav", bed), speech, SPANS, tmp_path / "o.mka")
+        heard = decoded(tmp_path / "o.mka")[:, 0]
+        for start_s, end_s in ((0.1, 1.8), (4.5, 6.8), (10.5, 11.9)):
+            stretch = slice(round(start_s * SAMPLE_RATE), round(end_s * SAMPLE_RATE))
+            assert np.corrcoef(heard[stretch], bed[stretch, 0])[0, 1] > 0.99
+
+
+class TestDucking:
+    @pytest.mark.parametrize("style", ["dub", "voiceover"])
+    def test_the_bed_goes_down_by_the_chosen_depth(
+        self, style: str, speech: Path, tmp_path: Path
+    ) -> None:
+        """Under a line the original is 20 dB lower, or 9 in a voiceover; elsewhere untouched."""
+        bed = save_bed(tmp_path / "bed.wav", hum(level=0.05))
+        mix(bed, speech, SPANS, tmp_path / "o.mka", style=style)
+        left = decoded(tmp_path / "o.mka")[:, 0]
+        open_db = level_db(left, 80, 0.2, 1.7)
+        assert level_db(left, 80, 4.6, 6.7) == pytest.approx(open_db, abs=0.3)
+        assert level_db(left, 80, 10.6, 11.9) == pytest.approx(open_db, abs=0.3)
+        for start_s, end_s in ((2.1, 3.9), (7.1, 9.9)):
+            depth_db = open_db - level_db(left, 80, start_s, end_s)
+            assert depth_db == pytest.approx(DUCK_DB[style], abs=0.7)
+
+    def test_the_gain_falls_before_a_line_and_rises_after_it(self) -> None:
+        """Full depth from the first to the last moment of a line, ramps outside of it."""
+        gain = duck_gain(SPANS, 0, round(SECONDS * SAMPLE_RATE), 20)
+
+        def at(seconds: float) -> float:
+            return float(gain[round(seconds * SAMPLE_RATE)])
+
+        for span in SPANS:
+            assert at(span.start_s - ATTACK_S - 0.001) == 1
+            assert at(span.start_s) == at(span.end_s) == pytest.approx(0.1)
+            assert at(span.end_s + RELEASE_S + 0.001) == 1
+        assert np.abs(np.diff(gain)).max() < 1e-3
+
+    def test_the_gain_is_the_same_in_any_blocks(self) -> None:
+        """Where blocks meet there is no step."""
+        whole = duck_gain(SPANS, 0, 480_000, 20)
+        parts = [duck_gain(SPANS, start, 16_000, 20) for start in range(0, 480_000, 16_000)]
+        assert np.array_equal(np.concatenate(parts), whole)
+
+
+class TestSpeech:
+    def test_takes_lie_where_they_belong_and_nothing_else_does(self, tmp_path: Path) -> None:
+        """As long as the video, sound in the takes' places, zeros elsewhere."""
+        take = save_take(tmp_path / "t.wav", 1.0)
+        write_speech([PlacedTake(take, 1.5, 1.0), PlacedTake(take, 9.5, 1.0)], 10, tmp_path / "s")
+        samples, rate = soundfile.read(tmp_path / "s")
+        assert (len(samples), rate) == (480_000, 48_000)
+        assert not samples[:72_000].any()
+        assert not samples[120_000:456_000].any()
+        assert np.abs(samples[72_000:120_000]).max() > 0.2
+        assert np.abs(samples[456_000:]).max() > 0.2
+
+    def test_edges_do_not_click(self, tmp_path: Path) -> None:
+        """A take that starts and ends at full level fades over 5 ms."""
+        soundfile.write(tmp_path / "t.wav", np.full(24_000, 0.5), 24_000)
+        write_speech([PlacedTake(tmp_path / "t.wav", 1, 1)], 3, tmp_path / "s.wav")
+        samples = soundfile.read(tmp_path / "s.wav")[0]
+        assert np.abs(np.diff(samples)).max() < 0.02
+        assert samples[48_000 + 300 : 96_000 - 300] == pytest.approx(0.5, abs=0.02)
+
+    def test_a_trimmed_take_fades_out(self, tmp_path: Path) -> None:
+        """Cut at its slot's end, its last 80 ms sink to nothing."""
+        soundfile.write(tmp_path / "t.wav", np.full(96_000, 0.5), 48_000)
+        write_speech([PlacedTake(tmp_path / "t.wav", 0, 1.0, trimmed=True)], 3, tmp_path / "s.wav")
+        samples = soundfile.read(tmp_path / "s.wav")[0]
+        assert samples[48_000 - 3840 - 10] == pytest.approx(0.5, abs=0.01)
+        assert samples[48_000 - 1920] == pytest.approx(0.25, abs=0.01)
+        assert not samples[48_000:].any()
+
+    def test_nothing_is_said_behind_the_end(self, tmp_path: Path) -> None:
+        """A take that reaches past the video is cut, one that starts there is left out."""
+        take = save_take(tmp_path / "t.wav", 2.0)
+        takes = [PlacedTake(take, 4.5, 2.0), PlacedTake(take, 7, 2.0)]
+        write_speech(takes, 5, tmp_path / "s.wav")
+        assert soundfile.info(tmp_path / "s.wav").duration == 5
+
+
+class TestMatching:
+    def test_the_dub_becomes_as_loud_as_the_original(self, tmp_path: Path) -> None:
+        """Half the level needs 6 dB; the level is measured where lines are."""
+        original = np.concatenate([np.zeros(16_000), chirp(1, 16_000), np.ones(16_000)])
+        soundfile.write(tmp_path / "o.wav", original, 16_000, subtype="FLOAT")
+        soundfile.write(tmp_path / "t.wav", chirp(1, 16_000) / 2, 16_000, subtype="FLOAT")
+        takes = [PlacedTake(tmp_path / "t.wav", 1, 1)]
+        assert matching_gain_db(tmp_path / "o.wav", [Span(1, 2)], takes) == pytest.approx(
+            6.02, abs=0.05
+        )
+
+    @pytest.mark.parametrize(("factor", "expected"), [(100.0, 12.0), (0.001, -12.0), (0.0, 0.0)])
+    def test_the_gain_has_limits(self, factor: float, expected: float, tmp_path: Path) -> None:
+        """Neither a shout nor a whisper moves the dub by more than 12 dB; silence not at all."""
+        soundfile.write(tmp_path / "o.wav", factor * chirp(1, 16_000), 16_000, subtype="FLOAT")
+        soundfile.write(tmp_path / "t.wav", chirp(1, 16_000), 16_000, subtype="FLOAT")
+        takes = [PlacedTake(tmp_path / "t.wav", 0, 1)]
+        assert matching_gain_db(tmp_path / "o.wav", [Span(0, 1)], takes) == expected
+        assert matching_gain_db(tmp_path / "o.wav", [], []) == 0.0
+
+
+class TestControl:
+    def test_progress_reaches_the_end(self, speech: Path, tmp_path: Path) -> None:
+        """Progress is told in seconds of media."""
+        seen: list[tuple[float, float]] = []
+        control = MixControl(progress=lambda done, total: seen.append((done, total)))
+        mix(save_bed(tmp_path / "b.wav", hum()), speech, SPANS, tmp_path / "o.mka", control=control)
+        assert max(done for done, _ in seen) == pytest.approx(SECONDS, abs=0.1)
+        assert {total for _, total in seen} == {SECONDS}
+
+    def test_cancelling_stops_the_mix(self, tmp_path: Path) -> None:
+        """Cancelled in its middle, the mix raises at once and leaves no ffmpeg."""
+        soundfile.write(tmp_path / "s.wav", np.zeros(SAMPLE_RATE * 1200, np.int16), SAMPLE_RATE)
+        bed = save_bed(tmp_path / "b.wav", hum())
+        control = MixControl(cancelled=lambda: True)
+        with pytest.raises(JobCancelled):
+            mix(bed, tmp_path / "s.wav", [], tmp_path / "o.mka", control=control)
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from dubarr_watch.dubbing.mixing import _Recipe, PlacedTake, write_speech
+from dubarr_watch.engines.base import Span
+folder, seconds = Path(sys.argv[1]), int(sys.argv[2])
+takes = [PlacedTake(folder / "t.wav", n * 5.0, 1.0) for n in range(seconds // 5)]
+write_speech(takes, seconds, folder / "s.wav")
+spans = tuple(Span(take.start_s, take.start_s + 1) for take in takes)
+for block in _Recipe(folder / "s.wav", folder / "s.wav", spans, 20.0, 1.0).blocks():
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
+    """Twenty times as long a film needs no more memory: 115 MB of samples, not held."""
+    save_take(tmp_path / "t.wav", 1.0)
+
+    def peak_mib(seconds: int) -> int:
+        command = [sys.executable, "-c", MEASURE, str(tmp_path), str(seconds)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return int(done.stdout)
+
+    assert peak_mib(1200) < peak_mib(60) + 20
