@@ -97,15 +97,28 @@ def test_a_slow_copy_with_pauses_is_waited_for_and_queued_once(house: House) -> 
     house.start()
     path = house.root / "Film.mkv"
     content = film("slow", "en", 90)
-    with path.open("wb", buffering=0) as file:
-        for written in (4, 8, 10):
-            file.write(content[path.stat().st_size : written])
-            eventually(partial(_waits_at, house, path, written))
+    for written in (4, 8, 10):
+        with path.open("ab") as file:
+            file.write(content[file.tell() : written])
+        eventually(partial(_waits_at, house, path, written))
         assert len(house.jobs()) == 1
+    with path.open("ab") as file:
         file.write(content[10:])
     house.job(path)
     house.pass_scans()
     assert [job.state for job in house.jobs()] == [JobState.QUEUED]
+
+
+def test_a_writer_that_keeps_its_file_open_is_waited_for(house: House) -> None:
+    """Growing raises no event that is listened to; only the end of it does."""
+    house.start()
+    path = house.root / "Film.mkv"
+    content = film("slow", "en", 90)
+    with path.open("wb", buffering=0) as file:
+        file.write(content[:4])
+        house.job(path, JobState.WAITING)
+        file.write(content[4:])
+    house.job(path)
 
 
 def _waits_at(house: House, path: Path, size_bytes: int) -> bool:
@@ -175,6 +188,31 @@ def test_tags_edited_in_place_do_not_make_a_new_video(house: House) -> None:
     house.pass_scans()
     eventually(lambda: house.store.videos.by_path(path).fingerprint == fingerprint(path))  # type: ignore[union-attr]
     assert [j.state for j in house.jobs()] == [JobState.DONE]
+
+
+def test_a_file_whose_space_was_reserved_is_queued_when_it_is_filled(house: House) -> None:
+    house.start()
+    path = house.root / "Film.mkv"
+    path.write_bytes(bytes(len(film())))
+    waiting = house.job(path, JobState.WAITING)
+    path.write_bytes(film())
+    assert house.job(path).id == waiting.id
+
+
+def test_two_videos_of_one_stem_are_both_queued_and_a_bare_marker_asks_for_both(
+    house: House,
+) -> None:
+    house.start()
+    (house.root / "Film.dub").write_text("it", encoding="utf-8")
+    for ending in ("mkv", "mp4"):
+        (house.root / f"Film.{ending}").write_bytes(film(ending))
+    jobs = [house.job(house.root / f"Film.{ending}") for ending in ("mkv", "mp4")]
+    assert [job.languages for job in jobs] == [("it",), ("it",)]
+    house.finish(jobs[0])
+    assert (house.root / "Film.dub").exists()
+    house.finish(jobs[1], JobState.FAILED, "The disk is full.")
+    failed = house.root / "Film.dub.failed"
+    eventually(lambda: failed.exists() and "Film.mp4: The disk is full." in failed.read_text())
 
 
 # What is new.
@@ -500,6 +538,39 @@ def test_a_renamed_folder_keeps_its_standing_order(house: House) -> None:
     assert [j.video.path.name for j in house.store.jobs.queue()] == ["2.mkv"]
 
 
+def test_a_new_marker_in_a_folder_replaces_its_standing_order(house: House) -> None:
+    path, marker = house.root / "Film.mkv", house.root / ".dub"
+    house.start()
+    marker.write_text("es", encoding="utf-8")
+    path.write_bytes(film())
+    house.finish(house.job(path))
+    eventually((house.root / ".dub.done").exists)
+    marker.write_text("es\nagain: yes", encoding="utf-8")
+    again = house.job(path)
+    assert (again.languages, again.options.again) == (("es",), True)
+    house.finish(again)
+    eventually((house.root / ".dub.done.2").exists)
+    assert len(house.store.requests.all_open()) == 1
+
+
+def test_a_marker_for_an_extra_fails_and_says_why(house: House) -> None:
+    house.start()
+    (house.root / "Film-trailer.mkv.dub").touch()
+    failed = house.root / "Film-trailer.mkv.dub.failed"
+    eventually(lambda: failed.exists() and "trailers" in failed.read_text())
+
+
+def test_a_changed_marker_asks_for_what_it_says_now(house: House) -> None:
+    house.start()
+    marker = house.root / "Film.mkv.dub"
+    marker.write_text("it", encoding="utf-8")
+    eventually(lambda: house.store.requests.all_open())
+    marker.write_text("es, fr", encoding="utf-8")
+    eventually(lambda: [r.languages for r in house.store.requests.all_open()] == [("es", "fr")])
+    (house.root / "Film.mkv").write_bytes(film())
+    assert house.job(house.root / "Film.mkv").languages == ("es", "fr")
+
+
 def test_an_unknown_language_fails_the_marker_with_the_nearest_names(house: House) -> None:
     house.start()
     marker = house.root / "Film.mkv.dub"
@@ -619,6 +690,36 @@ def test_without_any_event_a_scan_finds_everything(house: House) -> None:
     path.write_bytes(film())
     library.scan()
     house.job(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "expected"),
+    [
+        ("ext4", WatchMode.AUTO, "events"),
+        ("nfs4", WatchMode.AUTO, "poll"),
+        ("nfs4", WatchMode.EVENTS, "events"),
+        ("ext4", WatchMode.POLL, "poll"),
+    ],
+)
+def test_auto_polls_where_the_file_system_tells_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str, mode: WatchMode, expected: str
+) -> None:
+    monkeypatch.setattr("dubarr_watch.library.intake.filesystem_kind", lambda _: kind)
+    house.set(watch_mode=mode)
+    health = house.start().health()
+    assert (health.mode, health.filesystem, bool(health.watches)) == (
+        expected, kind, expected == "events",
+    )  # fmt: skip
+
+
+def test_polling_looks_again_no_later_than_its_interval(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dubarr_watch.library.intake.POLL_SECONDS", 0.2)
+    house.set(watch_mode=WatchMode.POLL)
+    house.start()
+    (house.root / "Film.mkv").write_bytes(film())
+    house.job(house.root / "Film.mkv")
 
 
 def test_a_killed_observer_is_renewed_and_what_it_missed_is_found(house: House) -> None:
