@@ -20,7 +20,7 @@ from dubarr_watch.settings import NotifyEvent, Settings
 from dubarr_watch.store.records import PENDING, JobState, NotificationRecord
 from dubarr_watch.store.store import Store
 
-__all__ = ["JobEnded", "Notifier", "ServiceOutcome", "event_for", "try_services"]
+__all__ = ["JobEnded", "Notifier", "ServiceOutcome", "event_for", "test_services"]
 
 RETRY_DELAYS_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
 """Waits before the second to the last try: a router's restart and a night's maintenance fit."""
@@ -50,7 +50,7 @@ def event_for(settings: Settings, state: JobState) -> str:
     return event.value if event is not None and wanted else ""
 
 
-def try_services(settings: Settings) -> list[ServiceOutcome]:
+def test_services(settings: Settings) -> list[ServiceOutcome]:
     """Send a test message to every service and return how each took it.
 
     Raises:
@@ -119,8 +119,8 @@ class Notifier:
             self._thread.join(timeout_s)
 
     def test(self) -> list[ServiceOutcome]:
-        """Send a test message to every service now; see `try_services`."""
-        return try_services(self._settings)
+        """Send a test message to every service now; see `test_services`."""
+        return test_services(self._settings)
 
     def _run(self) -> None:
         while True:
