@@ -15,10 +15,15 @@ DEFAULT_CONFIG_DIR = Path("/app/config")
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 
+# Nothing on a home server reports its use to anybody: onnxruntime does, unless told not to.
+_QUIET = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+
+
 def child_environment() -> dict[str, str]:
     """Return the variables that a model process inherits: a short list, so no secret is on it."""
     measuring = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | measuring
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return _QUIET | inherited | measuring
 
 
 @dataclass(frozen=True, slots=True)
