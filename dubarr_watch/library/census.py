@@ -15,6 +15,7 @@ from dubarr_watch.library.arrival import Arrival, Outcome
 from dubarr_watch.library.asking import FORBIDDEN, Asking
 from dubarr_watch.library.markers import MarkerKind, names_video, parse_marker_name
 from dubarr_watch.library.naming import is_ignored_folder, is_ignored_path, is_video_name
+from dubarr_watch.library.roll import Roll
 from dubarr_watch.library.scanner import SeenFile, SeenFolder, SeenMarker, Walk, see_file
 from dubarr_watch.library.stability import StabilityTracker
 from dubarr_watch.settings import Settings
@@ -70,9 +71,7 @@ class Census:
         self._markers = StabilityTracker(self._settle_s)
         self._markers_taken: dict[Path, tuple[int, int]] = {}
         self._requests: set[int] = set()
-        self._known: dict[Path, VideoRecord] = {}
-        self._by_stat: dict[tuple[int, int], list[Path]] = {}
-        self._handled: set[int] = set()
+        self._roll = Roll(self._root, store)
         self._gone_since_s: dict[Path, float] = {}
         self._retry_s: dict[Path, float] = {}
         self._answers_due = True
@@ -91,7 +90,7 @@ class Census:
         """Look at everything; what is not there any more is noticed too."""
         started_s = time.monotonic()
         self._load()
-        known = len(self._known)
+        known = len(self._roll)
         walk = Walk(self._root)
         first = self.anchor.is_first_scan()
         seen: set[Path] = set()
@@ -183,47 +182,41 @@ class Census:
 
     def _meet(self, video: SeenFile) -> None:
         self._gone_since_s.pop(video.path, None)
-        known = self._known.get(video.path)
+        known = self._roll.get(video.path)
         if known is not None and _same(known, video) and self._needs_nothing(known):
             return
         now_s = time.monotonic()
-        if known is None and video.path not in self._videos and self._was_elsewhere(video):
+        if known is None and video.path not in self._videos and self._roll.was_elsewhere(video):
             # Known by size and time, and gone from where it was: a rename needs no settling.
             self._videos.seen_settled(video.path, video.size_bytes, video.mtime_ns, now_s)
         else:
             self._videos.seen(video.path, video.size_bytes, video.mtime_ns, now_s)
 
     def _needs_nothing(self, known: VideoRecord) -> bool:
-        if known.id in self._handled:
+        if self._roll.is_handled(known):
             return True
         if known.note.startswith(FORBIDDEN):
             return self._asking.forbidden_by(known.path) is not None
         wanted = known.state is VideoState.ARRIVED or self._process_existing
         return not wanted and not self._asking.is_asked(known.path)
 
-    def _was_elsewhere(self, video: SeenFile) -> bool:
-        paths = self._by_stat.get((video.size_bytes, video.mtime_ns), ())
-        return any(path != video.path and not os.path.lexists(path) for path in paths)
-
     def _miss(self, path: Path) -> None:
         """Take note that nothing is at a path: neither a video nor a folder of them."""
         self._videos.forget(path)
         now_s = time.monotonic()
-        if path in self._known:
+        if path in self._roll:
             self._gone_since_s.setdefault(path, now_s)
         elif not is_video_name(path.name):
-            for known in self._known:
-                if path in known.parents:
-                    self._gone_since_s.setdefault(known, now_s)
+            for known in self._roll.below(path):
+                self._gone_since_s.setdefault(known.path, now_s)
 
     def _look_again_below(self, folder: Path) -> None:
         """Consider all videos of a folder anew: what is asked of them, or forbidden, changed."""
-        for path, known in self._known.items():
-            if folder in path.parents:
-                self._look_again(known)
+        for known in self._roll.below(folder):
+            self._look_again(known)
 
     def _look_again(self, known: VideoRecord) -> None:
-        self._handled.discard(known.id)
+        self._roll.set_handled(known, handled=False)
         if known.path not in self._videos:
             self._videos.seen_settled(
                 known.path, known.size_bytes, known.mtime_ns, time.monotonic()
@@ -276,14 +269,14 @@ class Census:
         except FileNotFoundError:
             self._videos.forget(path)
             return False
-        self._remember(video)
+        for left in self._roll.remember(video):
+            self._gone_since_s.pop(left, None)
         self._answers_due = True
         if outcome is Outcome.NOT_READY:
             return False
         self._retry_s.pop(path, None)
         self._videos.forget(path)
-        if outcome is not Outcome.FORBIDDEN:
-            self._handled.add(video.id)
+        self._roll.set_handled(video, handled=outcome is not Outcome.FORBIDDEN)
         return True
 
     def _marker_settling(self, video: Path) -> float | None:
@@ -306,9 +299,8 @@ class Census:
             del self._gone_since_s[path]
             if not self.anchor.still_holds() or os.path.lexists(path):
                 continue
-            video = self._known.pop(path, None)
+            video = self._roll.remove(path)
             if video is not None:
-                self._handled.discard(video.id)
                 self._arrival.gone(video)
                 changed = True
         return changed
@@ -324,7 +316,7 @@ class Census:
         except Exception as error:  # noqa: BLE001 - one file must not end the whole library
             self.last_error = f"{type(error).__name__}: {error}"
             _LOG.exception("file_failed", path=path)
-            known = self._known.get(path)
+            known = self._roll.get(path)
             if known is not None:
                 self._store.videos.set_note(known.id, f"An unexpected error: {error}")
             return False
@@ -332,56 +324,42 @@ class Census:
     # What is kept.
 
     def _load(self) -> None:
-        """Read what the store knows: other processes may have forgotten videos since."""
-        videos = self._store.videos.under(self._root)
-        self._known = {video.path: video for video in videos}
-        self._by_stat = {}
-        for video in videos:
-            self._by_stat.setdefault((video.size_bytes, video.mtime_ns), []).append(video.path)
-        self._handled &= {video.id for video in videos}
+        """Read what the store knows, and what of it is done with."""
+        self._roll.load()
         self._read_requests()
-        for video in videos:
+        for video in self._roll:
             wanted = video.state is VideoState.ARRIVED or self._process_existing
-            if not wanted or video.id in self._handled or self._asking.is_asked(video.path):
+            if not wanted or self._roll.is_handled(video) or self._asking.is_asked(video.path):
                 continue
             if self._asking.is_handled(video):
-                self._handled.add(video.id)
+                self._roll.set_handled(video, handled=True)
 
     def _read_requests(self) -> None:
         """Look again at the videos that a new request speaks of."""
         requests = self._asking.refresh()
         for request in requests:
             if request.id not in self._requests:
-                for known in list(self._known.values()):
+                for known in self._roll:
                     if _speaks_of(request, known.path):
                         self._look_again(known)
         self._requests = {request.id for request in requests}
-
-    def _remember(self, video: VideoRecord) -> None:
-        if video.path not in self._known:
-            for path, known in list(self._known.items()):
-                if known.id == video.id:
-                    del self._known[path]
-                    self._gone_since_s.pop(path, None)
-        self._known[video.path] = self._store.videos.get(video.id)
-        self._by_stat.setdefault((video.size_bytes, video.mtime_ns), []).append(video.path)
 
     def _record_baseline(self, folder: SeenFolder) -> None:
         for video in folder.videos:
             if self._stopping():
                 return
-            if video.ctime_ns < self._started_ns and video.path not in self._known:
+            if video.ctime_ns < self._started_ns and video.path not in self._roll:
                 self._guarded(video.path, lambda file=video: self._as_baseline(file))  # type: ignore[misc]
 
     def _as_baseline(self, video: SeenFile) -> bool:
-        self._known[video.path] = self._arrival.identify(video, VideoState.BASELINE)
+        self._roll.remember(self._arrival.identify(video, VideoState.BASELINE))
         return True
 
     def _after_scan(self, walk: Walk, seen: set[Path], *, first: bool) -> None:
         if first:
             self.anchor.keep_baseline(len(seen))
         now_s = time.monotonic()
-        for path in self._known.keys() - seen:
+        for path in self._roll.absent(seen):
             if walk.covered(path):
                 self._gone_since_s.setdefault(path, now_s)
         self._asking.revoke_deleted()

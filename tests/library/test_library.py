@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dubarr_watch import media
 from dubarr_watch.errors import MediaError
 from dubarr_watch.languages import parse_language
 from dubarr_watch.library.asking import FORBIDDEN, GONE
@@ -213,6 +214,20 @@ def test_two_videos_of_one_stem_are_both_queued_and_a_bare_marker_asks_for_both(
     house.finish(jobs[1], JobState.FAILED, "The disk is full.")
     failed = house.root / "Film.dub.failed"
     eventually(lambda: failed.exists() and "Film.mp4: The disk is full." in failed.read_text())
+
+
+def test_a_real_video_is_understood_by_ffprobe_and_queued(house: House, tmp_path: Path) -> None:
+    real = tmp_path / "real.mkv"
+    media.run_ffmpeg(
+        ["-f", "lavfi", "-i", "sine=duration=2", "-f", "lavfi", "-i", "testsrc=d=2:s=64x48:r=5",
+         "-c:v", "mpeg4", "-c:a", "aac", "-metadata:s:a:0", "language=ger", real], path=real,
+    )  # fmt: skip
+    house.set(target_langs=(parse_language("de"), parse_language("fr")))
+    house.start(probe=media.probe)
+    path = house.root / "Film 'with' \"quotes\"\n🎬.mkv"
+    path.write_bytes(real.read_bytes())
+    job = house.job(path)
+    assert job.languages == ("fr",)
 
 
 # What is new.
