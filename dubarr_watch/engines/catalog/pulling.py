@@ -134,7 +134,7 @@ def _disk_errors(models_dir: Path) -> Iterator[None]:
                 " dubarr-watch models pull",
                 path=models_dir,
             ) from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
             raise NotWritable(
                 "The folder for models cannot be written to.",
                 hint="Make it writable, or point MODELS_DIR elsewhere.",
