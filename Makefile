@@ -55,12 +55,14 @@ setup: .venv/.ready tts_sidecar/.venv/.ready ## Both environments, from hash-pin
 	echo "Ready: .venv/bin/dubarr-watch"
 
 # The speech process has its own environment, so that its libraries never meet the daemon's.
-tts_sidecar/.venv/.ready: requirements/sidecar.txt | .tools/uv
+tts_sidecar/.venv/.ready: tts_sidecar/pyproject.toml requirements/sidecar.txt requirements/build.txt | .tools/uv
 	@$(FIND_UV)
 	$(FIND_PYTHON)
 	[ -x tts_sidecar/.venv/bin/python ] || "$$uv" venv --quiet --clear --python "$$python" tts_sidecar/.venv
 	"$$uv" pip sync --quiet --python tts_sidecar/.venv/bin/python --require-hashes \
 	  requirements/sidecar.txt
+	"$$uv" pip install --quiet --python tts_sidecar/.venv/bin/python --no-deps \
+	  --build-constraints requirements/build.txt --editable tts_sidecar
 	touch $@
 	echo "Ready: tts_sidecar/.venv"
 
@@ -123,6 +125,8 @@ lint: setup ## ruff and mypy
 	@.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/mypy --config-file tts_sidecar/pyproject.toml \
+	  --python-executable tts_sidecar/.venv/bin/python tts_sidecar
 
 format: setup ## Let ruff tidy up
 	@.venv/bin/ruff check --fix
@@ -136,7 +140,7 @@ requirements: .tools/uv ## Pin the newest allowed versions of all dependencies
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 --group dev -c requirements/app.txt -o requirements/dev.txt
 	"$$uv" pip compile $(COMPILE) --python-version 3.10 tts_sidecar/pyproject.toml \
 	  -o requirements/sidecar.txt
-	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/build.txt <<< $$'hatchling>=1.27\neditables'
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/build.txt <<< $$'hatchling>=1.27\neditables\nsetuptools>=77'
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/uv.txt <<< 'uv<1'
 	! grep -nE '://|^-' requirements/*.txt
 
