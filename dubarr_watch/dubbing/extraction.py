@@ -6,6 +6,7 @@ means the same.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,12 @@ MODEL_RATE = 16_000
 """What Whisper, Silero VAD and the d-vector model were trained on, in Hz."""
 
 MIX_RATE = 48_000
+
+_TALKS_OVER = {"comment", "visual_impaired", "dub"}
+# Commentary and audio description as discs name them, and dubs that this program put in before.
+_ABOUT = re.compile(
+    r"(?i)comm?ent|kommentar|descripti|descripci|descrizione|beschreibung|\(AI dub\)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +101,7 @@ def choose_stream(found: Probe, source: Language | None) -> Stream:
     streams = found.of_kind("audio")
     if not streams:
         raise NoAudio("This video has no sound, so there is nothing to dub.", path=found.path)
-    talks_over = {"comment", "visual_impaired"}
-    own = [
-        s for s in streams
-        if not s.dispositions & talks_over and "commentary" not in s.title.lower()
-    ]  # fmt: skip
+    own = [s for s in streams if not s.dispositions & _TALKS_OVER and not _ABOUT.search(s.title)]
     candidates = own or streams
     if source is not None:
         candidates = [s for s in candidates if same_language(s.language, source)] or candidates
