@@ -24,7 +24,7 @@ from dubarr_watch.dubbing.report import Summary
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import specs_for
 from dubarr_watch.errors import ExitCode, WrongUsage, printable
-from dubarr_watch.languages import Language, parse_languages
+from dubarr_watch.languages import Language, parse_language, parse_languages
 from dubarr_watch.media import probe
 from dubarr_watch.settings import Profile, Settings
 from dubarr_watch.store.records import JobRecord, JobState
@@ -120,7 +120,7 @@ def _show_end(job: JobRecord, store: Store) -> None:
     out.print(f"The job is [bold]{state}[/]. {escape(job.reason)}")
     tracks = Table(title="New tracks", title_justify="left")
     for heading in ("file", "language", "title", "codec", "duration", "loudness"):
-        tracks.add_column(heading)
+        tracks.add_column(heading, overflow="fold")
     for track in store.jobs.tracks(job.id):
         if track.kind == "subtitles":
             continue
@@ -135,7 +135,8 @@ def _show_end(job: JobRecord, store: Store) -> None:
     for result in store.jobs.results(job.id):
         if result.summary:
             summary = TypeAdapter(Summary).validate_json(result.summary)
-            reports += [summary_table(result.language, summary), _stage_table(summary)]
+            name = parse_language(result.language).name
+            reports += [summary_table(name, summary), _stage_table(summary)]
             for note in summary.notes:
                 out.print(f"[yellow]Note:[/] {escape(note)}")
     out.print(Group(tracks, *reports))
