@@ -7,9 +7,9 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,12 +30,26 @@ PIPELINE_VERSION = 1
 """Raised when a stage makes something else of the same input: old checkpoints lose their worth."""
 
 _MEMORY_INTERVAL_S = 0.5
+_WAV_HEADER_BYTES = 44
 
 
 def content_key(*parts: object) -> str:
     """Return a content key: a hash of everything that a result is made from."""
-    text = json.dumps([PIPELINE_VERSION, *parts], default=str, sort_keys=True)
+    text = json.dumps([PIPELINE_VERSION, *parts], default=_plain, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _plain(value: object) -> object:
+    """Return a value in a form that is the same in every process, sets in order."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name) for item in fields(value)}
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no content that could be compared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,8 @@ class Workspace:
     def stage(self, name: str, language: str, key: str, kind: type[T], make: Callable[[], T]) -> T:
         """Return a stage's result: from its checkpoint when that is still good, else made now.
 
+        It is no longer good when a file that the result names is gone.
+
         Args:
             name: The stage.
             language: ISO 639-1 code, or empty for what all languages share.
@@ -87,7 +103,10 @@ class Workspace:
         kept = self._checkpoints.stage(self._job_id, name, language)
         if kept is not None and kept.key == key:
             try:
-                return adapter.validate_json(kept.artifact.read_bytes())
+                result = adapter.validate_json(kept.artifact.read_bytes())
+                if _files_are_there(result):
+                    return result
+                log.warning("files lost", stage=name, language=language, job=self._job_id)
             except (OSError, ValidationError):
                 log.warning("checkpoint lost", stage=name, language=language, job=self._job_id)
         started = time.monotonic()
@@ -127,9 +146,15 @@ class KeptTakes:
         record = self._kept.get(index)
         if record is None or record.key != key:
             return None
-        data = json.loads(record.data)
-        take = TypeAdapter(Take).validate_python(data["take"])
-        return (take, bool(data["settled"])) if take.path.is_file() else None
+        try:
+            data = json.loads(record.data)
+            take = TypeAdapter(Take).validate_python(data["take"])
+            settled = bool(data["settled"])
+            # After a power cut a file may be there and empty.
+            return (take, settled) if take.path.stat().st_size > _WAV_HEADER_BYTES else None
+        except (OSError, ValueError, KeyError):
+            log.warning("take lost", line=index, language=self._language, job=self._job_id)
+            return None
 
     def save(self, key: str, take: Take, *, settled: bool) -> None:
         """Remember a take."""
@@ -161,6 +186,16 @@ class MemoryMeter:
             self.peak_mib = max(self.peak_mib, round(_tree_rss(me) / 2**20))
             if self._stop.wait(_MEMORY_INTERVAL_S):
                 return
+
+
+def _files_are_there(result: object) -> bool:
+    if isinstance(result, Path):
+        return result.exists()
+    if isinstance(result, (list, tuple)):
+        return all(map(_files_are_there, result))
+    if is_dataclass(result):
+        return all(_files_are_there(getattr(result, item.name)) for item in fields(result))
+    return True
 
 
 def _tree_rss(root: psutil.Process) -> int:
