@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -36,6 +36,7 @@ _EVENTS = {
 }
 _POLL_S = 2.0
 _IDLE_POLL_S = 30.0
+_SAME_END = timedelta(seconds=1)
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +103,8 @@ class Notifier:
             return
         self._told[ended.job] = ended
         try:
-            self._store.notifications.add_pending(ended.job, ended.event.value)
+            if not self._is_in_outbox(ended):
+                self._store.notifications.add_pending(ended.job, ended.event.value)
         except StoreError as error:
             _log.error("notification lost", job=ended.job, reason=error.message)
         self._news.set()
@@ -121,6 +123,16 @@ class Notifier:
     def test(self) -> list[ServiceOutcome]:
         """Send a test message to every service now; see `test_services`."""
         return test_services(self._settings)
+
+    def _is_in_outbox(self, ended: JobEnded) -> bool:
+        """Tell whether `Jobs.finish` wrote this message already; it may even be sent by now."""
+        finished_at = self._store.jobs.get(ended.job).finished_at
+        return finished_at is not None and any(
+            record.job_id == ended.job
+            and record.event == ended.event.value
+            and record.at >= finished_at - _SAME_END
+            for record in self._store.notifications.recent(100)
+        )
 
     def _run(self) -> None:
         while True:

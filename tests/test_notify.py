@@ -246,6 +246,24 @@ class TestDelivery:
         assert bool(event_for(settings(notify_urls=service.url, notify_on="failed"),
                               JobState(event))) == told  # fmt: skip
 
+    def test_outbox_is_filled_with_the_end(
+        self, store: Store, service: Service, start: Callable[..., Notifier]
+    ) -> None:
+        """A message that the end of the job wrote itself is sent once, and again after a retry."""
+        video = store.videos.record(Path("/videos/F.mkv"), 1, 1, "F", VideoState.ARRIVED)
+        job = store.jobs.enqueue(video.id, ["es"], JobOptions()).id
+        notifier = start(service.url)
+        for end in (1, 2):
+            store.jobs.claim_job(job, "me")
+            store.jobs.finish(job, JobState.FAILED, "No.", event="failed")
+            if end == 1:
+                notifier._news.set()
+                wait_for(lambda: outcomes(store) == ["sent"])
+            notifier.job_ended(ended(job, event=NotifyEvent.FAILED))
+            wait_for(lambda: outcomes(store) == ["sent"] * end)  # noqa: B023 - waited for here
+            assert len(service.messages) == end
+            store.jobs.retry(job)
+
     def test_forgotten_job(
         self, store: Store, service: Service, start: Callable[..., Notifier]
     ) -> None:
