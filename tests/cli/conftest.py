@@ -13,11 +13,8 @@ from typing import Any
 
 import pytest
 import structlog
-import typer
 
-from dubarr_watch.cli import doctor, jobs, models, status
-from dubarr_watch.cli.common import exit_code_of, show_error
-from dubarr_watch.errors import DubarrError
+from dubarr_watch.cli import main
 from dubarr_watch.settings import Settings
 from dubarr_watch.store import Store
 
@@ -71,22 +68,19 @@ def store(home: Home) -> Iterator[Store]:
 
 
 @pytest.fixture
-def call(home: Home, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+def call(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Call]:
     """Call a command in this process; returns its exit code and what it wrote."""
-    app = typer.Typer()
-    for module in (status, jobs, models, doctor):
-        module.register(app)
 
     def run(*arguments: str | Path) -> Said:
+        monkeypatch.setattr(sys, "argv", ["dubarr-watch", *(os.fspath(one) for one in arguments)])
         capsys.readouterr()
         code = 0
         try:
-            app([os.fspath(one) for one in arguments], prog_name="dubarr-watch")
+            main()
         except SystemExit as end:
             code = int(end.code or 0)
-        except DubarrError as error:
-            show_error(error)
-            code = exit_code_of(error)
         written = capsys.readouterr()
         return Said(code, written.out, written.err)
 
@@ -96,4 +90,3 @@ def call(home: Home, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
-    assert sys.stdout is not None
