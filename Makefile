@@ -104,10 +104,9 @@ run: ## The daemon: make run VIDEOS=~/Videos LANGS=es
 	@if [ -z "$${LANGS:-}" ] || [ -z "$${VIDEOS:-}" ]; then
 	  [ -n "$${VIDEOS:-}" ] || echo "Which folder holds the videos? VIDEOS is missing."
 	  if [ -z "$${LANGS:-}" ]; then
-	    echo "Dub into which languages? LANGS is missing. Without keys and without a GPU,"
-	    echo "  well:    es Spanish, fr French, it Italian, pt Portuguese; en English, hi Hindi as voices"
-	    echo "  poorly:  pl Polish, de German and all others: translation is weak, and voices that"
-	    echo "           are not named above come from espeak-ng and sound robotic"
+	    $(MAKE) setup
+	    echo "Dub into which languages? LANGS is missing."
+	    .venv/bin/dubarr-watch languages
 	  fi
 	  echo "For example: make run VIDEOS=~/Videos LANGS=es,fr"
 	  exit 2
