@@ -32,7 +32,7 @@ from dubarr_watch.notify import Notifier, event_for
 from dubarr_watch.runner import JobRunner
 from dubarr_watch.settings import Profile, Settings, resolve_profile
 from dubarr_watch.storage import plain_os_errors
-from dubarr_watch.store.owners import Owner, owner_is_alive
+from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
 
@@ -121,6 +121,7 @@ class Daemon:
                 path=settings.videos_dir,
             )
         with _only_one(settings.config_dir), open_workshop(settings) as workshop:
+            remove_dead_locks(settings.config_dir)
             self._take_signals()
             self._greet(workshop)
             _sweep(settings, workshop.store)
