@@ -98,7 +98,8 @@ class Arrival:
         except (CannotDub, PublishError) as error:
             self._refuse(video, asks, f"{error.message} {error.hint}".strip(), waiting=False)
             return video, Outcome.NOTHING
-        queued = [self._queue(video, ask, found) for ask in asks]
+        with self._store.transaction():
+            queued = [self._queue(video, ask, found) for ask in asks]
         return video, Outcome.QUEUED if any(queued) else Outcome.NOTHING
 
     def identify(self, seen: SeenFile, state: VideoState) -> VideoRecord:

@@ -98,7 +98,8 @@ class Census:
             if self._stopping():
                 break
             if first:
-                self._record_baseline(folder)
+                with self._store.transaction():  # one wait for the disk, not one a video
+                    self._record_baseline(folder)
             self._take_folder(folder)
             seen.update(video.path for video in folder.videos)
         if not self._stopping():

@@ -20,7 +20,7 @@ from dubarr_watch.store.records import JobRecord, JobState
 from dubarr_watch.store.store import Store
 
 SETTLE_S = 0.3
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def eventually(condition: Callable[[], Any], what: str = "") -> Any:

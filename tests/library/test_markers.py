@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubarr_watch.errors import UnknownLanguage, WrongUsage
@@ -150,12 +150,14 @@ def test_an_unknown_language_in_the_name_is_refused() -> None:
         parse_marker(MarkerName(DUB, "Film.mkv", "klingonn"), b"")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_wish_or_a_plain_refusal(content: bytes) -> None:
     with suppress(WrongUsage):
         parse_marker(MarkerName(DUB, "Film.mkv"), content)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.sampled_from([".dub", ".nodub", ".dub.done", ""]))
 def test_any_name_is_a_marker_or_none(name: bytes, ending: str) -> None:
     text = name.replace(b"/", b"").decode("utf-8", "surrogateescape") + ending

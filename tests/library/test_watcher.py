@@ -210,10 +210,10 @@ def test_waiting_for_hints_ends_when_one_comes_or_someone_wakes() -> None:
     thread = threading.Thread(target=lambda: taken.append(hints.take(60)))
     thread.start()
     hints.add(Path("/a"))
-    thread.join(20)
+    thread.join(60)
     assert taken == [([Path("/a")], False)]
     thread = threading.Thread(target=lambda: taken.append(hints.take(60)))
     thread.start()
     hints.wake()
-    thread.join(20)
+    thread.join(60)
     assert taken[1:] == [([], False)]
