@@ -17,6 +17,7 @@ from types import FrameType
 import structlog
 
 from dubarr_watch.dubbing.pipeline import Pipeline
+from dubarr_watch.dubbing.publishing import remove_leftovers
 from dubarr_watch.engines import catalog
 from dubarr_watch.engines.embedded_languages import language_note
 from dubarr_watch.engines.host import EngineHost
@@ -88,6 +89,7 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         owner = stack.enter_context(Owner.acquire(settings.config_dir))
         for job in store.jobs.recover(lambda other: owner_is_alive(settings.config_dir, other)):
             log.info("job taken up again", job=job.id, video=job.video.path)
+            remove_leftovers(job.video.path.parent, job.id)
         pipeline = Pipeline(settings, store, EngineHost(settings), specs)
         events = (lambda state: "") if foreground else partial(event_for, settings)
         runner = JobRunner(settings, store, pipeline, park=foreground, event_for=events)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dubarr_watch.dubbing.fitting import Outcome
 from dubarr_watch.dubbing.muxing import Watch, publish_muxed, publish_sidecar
-from dubarr_watch.dubbing.publishing import publish_file
+from dubarr_watch.dubbing.publishing import publish_file, temporary_name
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
 from dubarr_watch.dubbing.subtitles import Cue, write_srt
@@ -115,7 +115,11 @@ class Delivery:
             still_there=self._still_there,
             job=self.job.id,
             earlier=self._put_in_before(video),
-            watch=Watch(cancelled=self.control.cancelled, stall_s=self.control.stall_s),
+            watch=Watch(
+                cancelled=self.control.cancelled,
+                stall_s=self.control.stall_s,
+                on_step=lambda step: self._announce(step, video.path),
+            ),
         )
         tracks = [PublishedTrack(dub.language, video.path, "mux") for dub in dubs]
         for track in tracks:
@@ -158,9 +162,17 @@ class Delivery:
     def _still_there(self) -> None:
         self._check()
 
+    def _announce(self, step: str, video: Path) -> None:
+        """Write down what the video is about to become, so that it is known after a crash."""
+        if step == "asked":
+            target = video.resolve()
+            copy = target.with_name(temporary_name(target.name, self.job.id))
+            self._record(copy, video, self.job.languages[0], "mux")
+
     def _put_in_before(self, video: VideoRecord) -> list[Language]:
-        outputs = self.store.outputs.for_video(video.id)
-        return [parse_language(known.language) for known in outputs if known.kind == "mux"]
+        jobs = self.store.jobs.for_video(video.id)
+        tracks = [track for job in jobs for track in self.store.jobs.tracks(job.id)]
+        return [parse_language(track.language) for track in tracks if track.kind == "mux"]
 
     def _check(self) -> VideoRecord:
         return still_there(self.video.record, self.store)
@@ -204,19 +216,22 @@ class Delivery:
         )
 
     def _remember(self, track: PublishedTrack) -> None:
-        stat = track.path.stat()
+        self._record(track.path, track.path, track.language.code, track.kind)
+        self.store.jobs.add_track(self.job.id, track.language.code, track.path, track.kind)
+
+    def _record(self, file: Path, path: Path, language: str, kind: str) -> None:
+        stat = file.stat()
         self.store.outputs.record(
             OutputRecord(
-                path=track.path,
+                path=path,
                 job_id=self.job.id,
-                language=track.language.code,
-                kind=track.kind,
+                language=language,
+                kind=kind,
                 size_bytes=stat.st_size,
                 mtime_ns=stat.st_mtime_ns,
-                fingerprint=fingerprint(track.path),
+                fingerprint=fingerprint(file),
             )
         )
-        self.store.jobs.add_track(self.job.id, track.language.code, track.path, track.kind)
 
     def _know_again(self, video: VideoRecord) -> None:
         """A video with a new track in it is the same video, not a new one to dub."""

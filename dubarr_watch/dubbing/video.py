@@ -49,20 +49,28 @@ def still_there(record: VideoRecord, store: Store) -> VideoRecord:
     """
     current = store.videos.get(record.id)
     try:
-        stat = current.path.stat()
-        same = (stat.st_size, stat.st_mtime_ns) == (current.size_bytes, current.mtime_ns)
-        if not same:
-            same = fingerprint(current.path) == record.fingerprint
+        same = _is_same(current, record, store)
     except OSError:
         raise VideoChanged(
             "The video is gone.",
             hint="Nothing was published. Put it back, or forget the job.",
             path=current.path,
         ) from None
-    if not same or current.fingerprint != record.fingerprint:
+    if not same:
         raise VideoChanged(
             "The video was replaced while it was worked on.",
             hint="Nothing was published for the old one; the new one is queued by itself.",
             path=current.path,
         )
     return current
+
+
+def _is_same(current: VideoRecord, record: VideoRecord, store: Store) -> bool:
+    stat = current.path.stat()
+    if (stat.st_size, stat.st_mtime_ns) == (current.size_bytes, current.mtime_ns):
+        return current.fingerprint == record.fingerprint
+    content = fingerprint(current.path)
+    if content == record.fingerprint:
+        return True
+    # The process died between putting a track into the video and writing that down.
+    return any(output.kind == "mux" for output in store.outputs.by_fingerprint(content))
