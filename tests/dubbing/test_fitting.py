@@ -70,6 +70,10 @@ class TestFit:
         """Nothing, then speed, then a cut: in a slot of ten seconds with a limit of 1.25."""
         assert fit(take_s, 10, 1.25) == expected
 
+    def test_rounding_never_passes_the_limit(self) -> None:
+        """A take exactly at a limit with many decimals is spoken at the limit, not above."""
+        assert fit(12.3456, 10, 1.23456).speed == 1.23456
+
     @given(SECONDS, SECONDS, st.floats(1, 2))
     def test_no_take_is_longer_than_its_slot_or_faster_than_allowed(
         self, take_s: float, slot_s: float, max_speedup: float
