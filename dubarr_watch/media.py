@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -210,10 +211,11 @@ def run_ffmpeg(
         command.remove("-nostdin")
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            command,
+            [*_ends_with_us(), *command],
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
+            start_new_session=True,  # Ctrl-C is for us: it is we who end ffmpeg
         )
         watch = _Watch(process, duration_s, progress)
         feeder = _Feeder(process, stdin) if stdin else None
@@ -237,6 +239,16 @@ def run_ffmpeg(
     if process.returncode != 0:
         raise MediaError(f"ffmpeg failed: {_last_words(words, path)}", path=path)
     return words.decode("utf-8", "replace")
+
+
+@functools.cache
+def _ends_with_us() -> list[str]:
+    """Return the command that lets Linux end a process with its parent, however that dies.
+
+    A ffmpeg that outlives a killed daemon would go on writing what the next one writes.
+    """
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def input_arguments(path: Path, *options: str) -> list[str]:

@@ -74,21 +74,22 @@ class Program:
         slow = ["tests.slow_fakes", str(seconds_a_line)]
         which = slow if seconds_a_line else ["dubarr_watch"]
         begun = self.log.stat().st_size if self.log.exists() else 0
-        self.daemon = self.spawn(*which, "run")
+        self.daemon = self.spawn("-m", *which, "run")
         if wait:
             eventually(lambda: self._watches(begun), f"watching: {self.log}")
         return self.daemon
 
-    def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `python -m` with arguments, its output into the log."""
+    def spawn(self, *arguments: str, new_group: bool = False) -> subprocess.Popen[bytes]:
+        """Start Python with arguments, its output into the log."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                [sys.executable, *arguments],
                 env=self._whole({}),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=new_group,
             )
 
     def end(self, number: signal.Signals) -> list[psutil.Process]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -204,6 +206,35 @@ class TestDeath:
         drop(talk, program.videos, "Meanwhile.mkv")
         program.start()
         assert program.ended("Meanwhile.mkv").state is JobState.DONE
+
+
+class TestFfmpegDiesWithIt:
+    """A process that runs ffmpeg for a minute, as the daemon does."""
+
+    @pytest.fixture
+    def busy(self, program: Program, tmp_path: Path) -> Iterator[psutil.Process]:
+        words = """
+import sys
+from pathlib import Path
+from dubarr_watch.media import run_ffmpeg
+target = Path(sys.argv[1])
+run_ffmpeg(["-re", "-f", "lavfi", "-i", "sine=d=60", str(target)], path=target)
+"""
+        process = program.spawn("-c", words, str(tmp_path / "sound.wav"), new_group=True)
+        yield psutil.Process(process.pid)
+        process.kill()
+        process.wait()
+
+    def test_killed_it_leaves_no_ffmpeg_behind(self, busy: psutil.Process) -> None:
+        if shutil.which("setpriv") is None:
+            pytest.skip("needs setpriv of util-linux")
+        below = eventually(lambda: [p for p in busy.children() if "ffmpeg" in p.name()], "ffmpeg")
+        busy.kill()
+        eventually(lambda: all_gone(below), "ffmpeg ends by itself", 10)
+
+    def test_ctrl_c_in_its_terminal_does_not_reach_ffmpeg(self, busy: psutil.Process) -> None:
+        (below,) = eventually(lambda: [p for p in busy.children() if "ffmpeg" in p.name()])
+        assert os.getpgid(below.pid) != os.getpgid(busy.pid)
 
 
 class TestTheVideoMoves:
