@@ -21,9 +21,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from dubarr_watch.errors import SettingsInvalid
-from dubarr_watch.messages import DIGEST_ENTRIES, JobEnded, compose
 from dubarr_watch.notify import Notifier, event_for
 from dubarr_watch.notify import test_services as try_services
+from dubarr_watch.notify.messages import DIGEST_ENTRIES, JobEnded, compose
 from dubarr_watch.settings import NotifyEvent, Settings, load_settings
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobState, NotificationRecord, VideoState

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dubarr_watch import notify, push
+from dubarr_watch import notify
 from dubarr_watch.doctor.result import CheckResult, failed, ok, skipped
+from dubarr_watch.notify import push
 from dubarr_watch.settings import Settings
 
 _NOBODY = "No push messages: neither NOTIFY_URLS nor NOTIFY_CONFIG is set."

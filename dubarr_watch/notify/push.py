@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dubarr_watch.errors import SettingsInvalid
-from dubarr_watch.messages import Message
+from dubarr_watch.notify.messages import Message
 from dubarr_watch.settings import NotifyEvent, Settings
 
 CALL_TIMEOUT_S = 30

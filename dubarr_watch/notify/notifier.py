@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from dubarr_watch import push
 from dubarr_watch.errors import DubarrError, NotInStore, StoreError
-from dubarr_watch.messages import JobEnded, Message, compose, from_records
-from dubarr_watch.push import ServiceOutcome
+from dubarr_watch.notify import push
+from dubarr_watch.notify.messages import JobEnded, Message, compose, from_records
+from dubarr_watch.notify.push import ServiceOutcome
 from dubarr_watch.settings import NotifyEvent, Settings
 from dubarr_watch.store.records import PENDING, JobState, NotificationRecord
 from dubarr_watch.store.store import Store

@@ -1,0 +1,17 @@
+"""Push messages about jobs that ended: what they say, and how they surely get out."""
+
+from __future__ import annotations
+
+from dubarr_watch.notify.messages import JobEnded
+from dubarr_watch.notify.notifier import FAILED, SENT, Notifier, event_for, test_services
+from dubarr_watch.notify.push import ServiceOutcome
+
+__all__ = [
+    "FAILED",
+    "SENT",
+    "JobEnded",
+    "Notifier",
+    "ServiceOutcome",
+    "event_for",
+    "test_services",
+]
