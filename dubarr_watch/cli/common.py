@@ -73,8 +73,13 @@ def told_as_json(as_json: bool) -> Iterator[None]:
     except DubarrError as error:
         if not as_json:
             raise
-        print_json({"error": error.message, "hint": error.hint, "path": error.path})
+        print_json(error_document(error))
         raise typer.Exit(exit_code_of(error)) from error
+
+
+def error_document(error: DubarrError) -> dict[str, object]:
+    """Return the public JSON of an error."""
+    return {"error": error.message, "hint": error.hint, "path": error.path}
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -12,15 +12,24 @@ from types import FrameType
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from dubarr_watch.cli.common import err, exit_code_of, print_json, ready_settings
+from dubarr_watch.cli.common import (
+    err,
+    error_document,
+    exit_code_of,
+    print_json,
+    ready_settings,
+    show_error,
+    told_as_json,
+)
 from dubarr_watch.cli.ending import as_json, show_end
 from dubarr_watch.daemon import Workshop, open_workshop
-from dubarr_watch.errors import CannotDub, ExitCode, WrongUsage, printable
+from dubarr_watch.errors import CannotDub, DubarrError, ExitCode, StoreError, WrongUsage, printable
 from dubarr_watch.languages import parse_languages
 from dubarr_watch.library.naming import fingerprint, is_our_output
 from dubarr_watch.runner import Ended, OnProgress
 from dubarr_watch.settings import OutputMode
 from dubarr_watch.store.records import JobOptions, JobState, VideoState
+from dubarr_watch.store.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -39,24 +48,44 @@ def dub(
     json_: bool = typer.Option(False, "--json", help="Print one JSON document at the end."),
 ) -> None:
     """Dub videos here and now, with progress, and say what came of it."""
-    settings = ready_settings()
-    codes = [language.code for text in lang for language in parse_languages(text)]
-    codes = list(dict.fromkeys(codes)) or [known.code for known in settings.target_langs]
-    options = JobOptions(mode=mode.value if mode else "", again=True)
-    documents: list[dict[str, object]] = []
-    worst = int(ExitCode.DONE)
-    with open_workshop(settings, foreground=True) as workshop, _interruptible() as interrupted:
-        for path in paths:
-            ended = _dub_one(path, codes, options, workshop, interrupted, quiet=json_)
-            documents.append(as_json(ended, workshop.store))
-            if not json_:
-                show_end(ended, workshop.store)
-            worst = worst or _exit_code(ended)
-            if interrupted.is_set():
-                break
+    with told_as_json(json_):
+        settings = ready_settings()
+        codes = [language.code for text in lang for language in parse_languages(text)]
+        codes = list(dict.fromkeys(codes)) or [known.code for known in settings.target_langs]
+        options = JobOptions(mode=mode.value if mode else "", again=True)
+        with open_workshop(settings, foreground=True) as workshop, _interruptible() as interrupted:
+            ends = [
+                _dub_or_tell(path, codes, options, workshop, interrupted, quiet=json_)
+                for path in paths
+                if not interrupted.is_set()
+            ]
+            documents = [_document(end, workshop.store) for end in ends]
     if json_:
         print_json(documents[0] if len(paths) == 1 else {"jobs": documents})
-    raise typer.Exit(worst)
+    raise typer.Exit(next((code for code in map(_exit_code, ends) if code), int(ExitCode.DONE)))
+
+
+def _dub_or_tell(
+    path: Path,
+    codes: list[str],
+    options: JobOptions,
+    workshop: Workshop,
+    interrupted: threading.Event,
+    *,
+    quiet: bool,
+) -> Ended | DubarrError:
+    """Dub one video; what is wrong with its path is told, and does not keep the others."""
+    try:
+        ended = _dub_one(path, codes, options, workshop, interrupted, quiet=quiet)
+    except StoreError:
+        raise  # nothing goes without the store
+    except DubarrError as error:
+        if not quiet:
+            show_error(error)
+        return error
+    if not quiet:
+        show_end(ended, workshop.store)
+    return ended
 
 
 def _dub_one(
@@ -172,8 +201,14 @@ def _interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _exit_code(ended: Ended) -> int:
-    if ended.error is not None:
-        return exit_code_of(ended.error)
+def _document(end: Ended | DubarrError, store: Store) -> dict[str, object]:
+    return error_document(end) if isinstance(end, DubarrError) else as_json(end, store)
+
+
+def _exit_code(end: Ended | DubarrError) -> int:
+    if isinstance(end, DubarrError):
+        return exit_code_of(end)
+    if end.error is not None:
+        return exit_code_of(end.error)
     done = {JobState.DONE, JobState.DONE_WITH_WARNINGS, JobState.SKIPPED}
-    return int(ExitCode.DONE if ended.job.state in done else ExitCode.FAILED)
+    return int(ExitCode.DONE if end.job.state in done else ExitCode.FAILED)
