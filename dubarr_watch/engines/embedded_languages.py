@@ -2,7 +2,8 @@
 
 Speech: Kokoro has trained voices for six languages; espeak-ng speaks the others, understandable but
 robotic. Translation: the small language model is fair at the widespread Romance languages and at
-English, and weak at everything else (wrong words, odd grammar, lines left out).
+English (of eleven everyday lines from Spanish and German it missed three, the idioms among them),
+and weak at everything else (wrong words, odd grammar, lines left out).
 """
 
 from __future__ import annotations
