@@ -26,7 +26,12 @@ SAMPLE_RATE = 48_000
 TARGET_LUFS = -23.0
 """Programme loudness of EBU R 128."""
 
-TOLERANCE_LU = 0.3
+TOLERANCES_LU = (0.3, 0.3, 0.5, 0.5)
+"""How far from the target each try may end; EBU R 128 allows 0.5 where more is not practicable.
+
+An encoder that leaves whole bands of a hissing film out moves the loudness in steps.
+"""
+
 MAX_TRUE_PEAK_DBTP = -1.5
 DUCK_DB = {"dub": 20.0, "voiceover": 9.0}
 """How far the original goes down under a line, by style.
@@ -42,7 +47,6 @@ LEVEL_LIMIT_DB = 12.0
 _BLOCK = SAMPLE_RATE * 4
 _EDGE_S = 0.005
 _TRIM_FADE_S = 0.08
-_MIX_TRIES = 4
 _BIT_RATE = "192k"
 
 Samples = NDArray[np.float32]
@@ -140,11 +144,11 @@ def mix(
     duration_s = soundfile.info(speech).duration
     raw = _measure_mix(recipe, duration_s, control)
     gain_db, ceiling_db = TARGET_LUFS - raw.integrated_lufs, MAX_TRUE_PEAK_DBTP - 0.5
-    for _ in range(_MIX_TRIES):
+    for tolerance_lu in TOLERANCES_LU:
         _encode(recipe, target, gain_db, ceiling_db, duration_s, control)
         got = measure_loudness(target)
         if (
-            abs(got.integrated_lufs - TARGET_LUFS) <= TOLERANCE_LU
+            abs(got.integrated_lufs - TARGET_LUFS) <= tolerance_lu
             and got.true_peak_dbtp <= MAX_TRUE_PEAK_DBTP
         ):
             return got

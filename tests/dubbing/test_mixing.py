@@ -12,6 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import correlate
 
+from dubarr_watch.dubbing import mixing
 from dubarr_watch.dubbing.mixing import (
     ATTACK_S,
     DUCK_DB,
@@ -19,6 +20,7 @@ from dubarr_watch.dubbing.mixing import (
     RELEASE_S,
     SAMPLE_RATE,
     TARGET_LUFS,
+    Loudness,
     MixControl,
     PlacedTake,
     duck_gain,
@@ -28,7 +30,7 @@ from dubarr_watch.dubbing.mixing import (
     write_speech,
 )
 from dubarr_watch.engines.base import Span
-from dubarr_watch.errors import JobCancelled
+from dubarr_watch.errors import JobCancelled, MediaError
 from dubarr_watch.media import ffmpeg_path, probe
 
 Sound = NDArray[np.float64]
@@ -101,8 +103,16 @@ def speech(tmp_path: Path) -> Path:
 class TestLoudness:
     @pytest.mark.parametrize(
         "sound",
-        [noise(0.003), noise(0.3), peaky(), hum() * 0, hum()[:, 0], noise(0.05)[:SAMPLE_RATE]],
-        ids=["quiet", "loud", "peaky", "silent", "mono", "short"],
+        [
+            noise(0.003),
+            noise(0.3),
+            noise(2.0),
+            peaky(),
+            hum() * 0,
+            hum()[:, 0],
+            noise(0.05)[:SAMPLE_RATE],
+        ],
+        ids=["quiet", "loud", "hissing", "peaky", "silent", "mono", "short"],
     )
     @pytest.mark.parametrize("style", ["dub", "voiceover"])
     def test_every_bed_ends_at_the_same_loudness(
@@ -128,6 +138,40 @@ class TestLoudness:
         got = mix(bed, speech, SPANS, tmp_path / "o.mka", speech_gain_db=gain_db)
         assert abs(got.integrated_lufs - TARGET_LUFS) <= 0.5
         assert got.true_peak_dbtp <= MAX_TRUE_PEAK_DBTP
+
+
+class TestTries:
+    """Encoding again until the figures are right, with ffmpeg's measurements scripted."""
+
+    @pytest.mark.parametrize(
+        ("measured", "tries"),
+        [
+            ([(-23.29, -1.5)], 1),
+            ([(-24.1, -9.0), (-22.69, -9.0), (-23.31, -9.0)], 3),
+            ([(-23.0, -1.4), (-23.0, -1.6)], 2),
+            ([(-22.4, -9.0)] * 4, None),
+            ([(-23.0, -1.4)] * 4, None),
+        ],
+        ids=["at once", "in steps", "peak", "too loud for ever", "peak for ever"],
+    )
+    def test_a_mix_is_encoded_until_it_is_right(
+        self,
+        measured: list[tuple[float, float]],
+        tries: int | None,
+        speech: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Close at first, within the promised 0.5 LU at last, and never published otherwise."""
+        told = [Loudness(*figures) for figures in measured]
+        monkeypatch.setattr(mixing, "measure_loudness", lambda path: told.pop(0))
+        bed = save_bed(tmp_path / "bed.wav", hum())
+        if tries is None:
+            with pytest.raises(MediaError, match="The mix stays at"):
+                mix(bed, speech, SPANS, tmp_path / "o.mka")
+        else:
+            assert mix(bed, speech, SPANS, tmp_path / "o.mka") == Loudness(*measured[-1])
+        assert told == []
 
 
 class TestTiming:
