@@ -6,6 +6,7 @@ import bisect
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ _SURE = 0.9
 _MAX_COMPRESSION = 2.4
 _MIN_LOGPROB = -1.0
 _MIN_NO_SPEECH = 0.6
+# People pause and drawl, but no word for this long, in voice, means that some were left out.
+_MAX_UNHEARD_S = 4.0
+_PART_S = 12.0
 _MAX_WORD_S = 2.0
 _NEAR_VOICE_S = 0.15
 _MAX_REPEATS = 3
@@ -137,13 +141,21 @@ class WhisperTranscriber:
         for window, piece, offset_s, found in zip(windows, pieces, starts_s, heard, strict=True):
             if any(_went_wrong(segment) for segment in found):
                 found, offset_s = self._hear_again(piece, language), 0.0
-            words += [
-                window.place(word, float(offset_s))
-                for segment in found
-                if not _is_silence(segment)
-                for word in segment.words or ()
-            ]
+            placed = _placed(window, found, float(offset_s))
+            if _unheard_s(window, placed) > _MAX_UNHEARD_S:
+                placed = self._hear_in_parts(samples, window, language, placed)
+            words += placed
         return words
+
+    def _hear_in_parts(
+        self, samples: SpeechSamples, window: _Window, language: str, before: list[Word]
+    ) -> list[Word]:
+        """Hear a window again in short parts: Whisper jumps ahead at times and leaves words out."""
+        words: list[Word] = []
+        for part in window.parts(_PART_S):
+            found = self._hear_again(part.samples(samples), language)
+            words += _placed(part, found, 0.0)
+        return words if _unheard_s(window, words) < _unheard_s(window, before) else before
 
     def _hear_again(self, piece: Samples, language: str) -> list[Any]:
         segments, _ = self._model.transcribe(
@@ -166,6 +178,15 @@ class _Window:
     @property
     def end_s(self) -> float:
         return self.spans[-1].end_s
+
+    def parts(self, longest_s: float) -> list[_Window]:
+        """Split into windows of up to a length, at pauses; one longer span stays whole."""
+        parts: list[list[Span]] = [[]]
+        for span in self.spans:
+            if parts[-1] and sum(s.duration_s for s in parts[-1]) + span.duration_s > longest_s:
+                parts.append([])
+            parts[-1].append(span)
+        return [_Window(tuple(part)) for part in parts]
 
     def samples(self, samples: SpeechSamples) -> Samples:
         return np.concatenate([samples.between(s.start_s, s.end_s) for s in self.spans])
@@ -234,6 +255,30 @@ def _with_margins(voice: Sequence[Span]) -> list[Span]:
             )
         )
     return spans
+
+
+def _placed(window: _Window, segments: Sequence[Any], offset_s: float) -> list[Word]:
+    return [
+        window.place(word, offset_s)
+        for segment in segments
+        if not _is_silence(segment)
+        for word in segment.words or ()
+    ]
+
+
+def _unheard_s(window: _Window, words: Sequence[Word]) -> float:
+    """Return the longest stretch of a window's voice, pauses left out, that has no word in it."""
+    longest_s = 0.0
+    for before, after in pairwise([window.spans[0].start_s, *_middles(words), window.end_s]):
+        voice_s = sum(
+            max(0.0, min(span.end_s, after) - max(span.start_s, before)) for span in window.spans
+        )
+        longest_s = max(longest_s, voice_s)
+    return longest_s
+
+
+def _middles(words: Sequence[Word]) -> list[float]:
+    return sorted((word.start_s + word.end_s) / 2 for word in words)
 
 
 def _spread(windows: Sequence[_Window], count: int) -> list[_Window]:
