@@ -124,7 +124,8 @@ def _record(path: Path, workshop: Workshop) -> int:
         WrongUsage: The path is no file.
     """
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+        what = "is no regular file" if path.exists() else "does not exist"
+        what = "is a folder" if path.is_dir() else what
         raise WrongUsage(f"This {what}.", hint="Name a video file.", path=path)
     if is_our_output(path.name):
         raise CannotDub("This is a track that I made myself.", hint="Name the video.", path=path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dubarr_watch.dubbing.fitting import Outcome
 from dubarr_watch.dubbing.muxing import Watch, publish_muxed, publish_sidecar
-from dubarr_watch.dubbing.publishing import publish_file, temporary_name
+from dubarr_watch.dubbing.publishing import check_place, publish_file, temporary_name
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
 from dubarr_watch.dubbing.subtitles import Cue, write_srt
@@ -26,6 +26,32 @@ from dubarr_watch.media import probe
 from dubarr_watch.settings import OutputMode, Settings
 from dubarr_watch.store.records import JobRecord, JobState, OutputRecord, VideoRecord
 from dubarr_watch.store.store import Store
+
+_TRACK_BYTES_PER_S = 24_000
+"""AAC at 192 kbit/s, as `mixing` encodes it."""
+
+
+def check_delivery(settings: Settings, job: JobRecord, video: Video) -> None:
+    """Find out, before anything is listened to, whether the job's tracks could be published.
+
+    Raises:
+        NotWritable: The video's folder is read-only.
+        DiskFull: There is too little space in it.
+        PublishError: A track's name would be too long.
+    """
+    tracks_bytes = round(video.found.duration_s * _TRACK_BYTES_PER_S) * len(job.languages)
+    mode = _mode(settings, job)
+    if mode is not OutputMode.SIDECAR:
+        needed = video.found.size_bytes + tracks_bytes
+        check_place(video.record.path, job=job.id, needs_bytes=needed)
+    if mode is not OutputMode.MUX:
+        for code in job.languages:
+            target = sidecar_path(video.record.path, code)
+            check_place(target, job=job.id, needs_bytes=tracks_bytes)
+
+
+def _mode(settings: Settings, job: JobRecord) -> OutputMode:
+    return OutputMode(job.options.mode or settings.output_mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +85,7 @@ class Delivery:
     @property
     def mode(self) -> OutputMode:
         """Where tracks go: what the job asks for, else OUTPUT_MODE."""
-        return OutputMode(self.job.options.mode or self.settings.output_mode)
+        return _mode(self.settings, self.job)
 
     def beside(self, dub: Dub) -> list[PublishedTrack]:
         """Publish a dub beside the video, as far as the mode asks for it, and its subtitles.

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import structlog
 
-from dubarr_watch.dubbing.delivery import Delivery
+from dubarr_watch.dubbing.delivery import Delivery, check_delivery
 from dubarr_watch.dubbing.extraction import SourceAudio, extract_audio
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
 from dubarr_watch.dubbing.track import STAGE_SHARES, Dub, TrackMaker, Understood
@@ -72,12 +72,14 @@ class Pipeline:
 
         Raises:
             CannotDub: The video cannot be dubbed, or is not the same any more.
+            NotWritable: Its folder is read-only.
             DiskFull: There is no space.
             EngineError: A stage that all languages share failed, or one of a language did and the
                 job has an attempt left.
             JobCancelled: Somebody asked for it.
         """
         video = open_video(job.video, self.store)
+        check_delivery(self.settings, job, video)
         work = Workspace(self.settings.work_dir / str(job.id), job.id, self.store.checkpoints)
         with MemoryMeter().watching() as meter:
             run = _Run(self, job, video, work, control, meter)

@@ -130,6 +130,26 @@ def publish(
     return place.target
 
 
+def check_place(target: Path, *, job: int, needs_bytes: int) -> None:
+    """Find out, before hours of work, whether a file could be published.
+
+    Args:
+        target: Its final name.
+        job: The job, part of the temporary name.
+        needs_bytes: About how large the file will be.
+
+    Raises:
+        VideoChanged: Its folder is gone.
+        PublishError, DiskFull, NotWritable: See `publish`.
+    """
+    with _plain_errors(Place(target=target, job=job, still_there=lambda: None)):
+        _refuse_long(target)
+        _preflight(target.parent, needs_bytes)
+        temporary = target.with_name(temporary_name(target.name, job))
+        _create(temporary, None)
+        temporary.unlink()
+
+
 def publish_file(
     source: Path,
     *,
