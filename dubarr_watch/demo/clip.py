@@ -11,7 +11,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from dubarr_watch.engines.base import Synthesizer
+from dubarr_watch.engines.base import Gender, Synthesizer, Voice
 from dubarr_watch.media import input_arguments, output_name, run_ffmpeg
 
 SAMPLE_RATE = 48_000
@@ -36,7 +36,7 @@ class Utterance:
     """One thing that is said.
 
     Attributes:
-        voice: Id of a voice of the synthesizer.
+        voice: Id of a voice, one of `GENDERS`.
         text: In English.
         pause_s: Silence after it.
     """
@@ -47,6 +47,7 @@ class Utterance:
 
 
 WOMAN, MAN = "af_heart", "am_michael"
+GENDERS = {WOMAN: Gender.FEMALE, MAN: Gender.MALE}
 
 CONVERSATION = (
     Utterance(WOMAN, "Good morning. I have found an old map in the kitchen."),
@@ -67,7 +68,7 @@ def speak_clip(
     """Make a Matroska video in which some English utterances are spoken over music.
 
     Args:
-        synthesizer: Offers the utterances' voices for English.
+        synthesizer: Speaks English; where it lacks a voice, its best one of the register does.
         folder: Where the video is made.
         name: Its file name.
         utterances: What is said, in order.
@@ -75,10 +76,12 @@ def speak_clip(
     Returns:
         The video: H.264 test picture, AAC stereo, language tag `eng`.
     """
+    offered = synthesizer.voices("en")
     pieces: list[Samples] = [_silence(0.8)]
     for i, said in enumerate(utterances):
         target = folder / f".utterance-{i}.wav"
-        synthesizer.synthesize(said.text, language="en", voice=said.voice, speed=1.0, target=target)
+        voice_id = _voice_id(said.voice, offered)
+        synthesizer.synthesize(said.text, language="en", voice=voice_id, speed=1.0, target=target)
         pieces += [_at_rms(_read(target), _SPEECH_RMS), _silence(said.pause_s)]
         target.unlink()
     voice = np.concatenate(pieces)
@@ -89,6 +92,11 @@ def speak_clip(
     _film(sound, len(voice) / SAMPLE_RATE, video)
     sound.unlink()
     return video
+
+
+def _voice_id(wanted: str, offered: Sequence[Voice]) -> str:
+    fitting = [voice.id for voice in offered if voice.gender is GENDERS[wanted]]
+    return wanted if wanted in fitting or not fitting else fitting[0]
 
 
 def _film(sound: Path, duration_s: float, video: Path) -> None:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dubarr_watch.demo.listener import PushListener
-from dubarr_watch.errors import DubarrError
+from dubarr_watch.errors import DubarrError, WrongUsage
 from dubarr_watch.settings import Settings, child_environment
 from dubarr_watch.store.records import JobRecord
 from dubarr_watch.store.store import Store
@@ -45,10 +45,22 @@ class Scratch:
         return self.root / "daemon.log"
 
     def make(self) -> None:
-        """Make the folders anew; what an earlier demonstration left is removed."""
+        """Make the folders anew; what an earlier demonstration left is removed.
+
+        Raises:
+            WrongUsage: The folder holds something else.
+        """
+        stamp = self.root / ".dubarr-watch-demo"
+        if self.root.exists() and not stamp.exists() and any(self.root.iterdir()):
+            raise WrongUsage(
+                "This folder is not empty, and no demonstration made it.",
+                hint="Name a new folder: it is emptied at every start.",
+                path=self.root,
+            )
         shutil.rmtree(self.root, ignore_errors=True)
         for folder in (self.videos, self.config):
             folder.mkdir(parents=True)
+        stamp.touch()
 
 
 class RunningDaemon:
