@@ -222,7 +222,11 @@ class _EngineProcess:
             target=_receive, args=(self._connection, self._inbox), daemon=True
         )
         self._receiver.start()
-        self._exchange(("load", self._spec), None)
+        try:
+            self._exchange(("load", self._spec), None)
+        except BaseException:
+            self._end(at_once=True)  # a process without its engine is of no use
+            raise
         self._child.load_s = time.monotonic() - self._child.started
         log.debug("engine loaded", engine=self._context.kind, load_s=self._child.load_s)
 

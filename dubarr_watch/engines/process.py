@@ -73,6 +73,9 @@ class ChildProcess:
         self._process = subprocess.Popen(
             command,
             env=dict(environment),
+            # `python -m` imports from its working directory first: never from a library's folder,
+            # where anybody's download may be called numpy.py.
+            cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

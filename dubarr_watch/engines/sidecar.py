@@ -69,6 +69,7 @@ class SidecarSynthesizer:
         python: Path | None = None,
     ) -> None:
         self._context = context
+        models_dir = models_dir.absolute()
         self._options = (
             *("-m", "tts_sidecar", "--engine", engine, "--models-dir", str(models_dir)),
             *("--threads", str(threads), "--exit-with-stdin"),
@@ -178,12 +179,15 @@ class SidecarSynthesizer:
             elif _PORT_TAKEN in line and not address.done():
                 address.set_exception(_PortTaken())
 
+        # Another environment's packages, possibly for another version of Python, must stay out.
+        environment = {**self._context.environment, "TTS_SIDECAR_TOKEN": token}
+        environment.pop("PYTHONPATH", None)
         python = self._python or next((place for place in _PLACES if place.exists()), _PLACES[0])
         try:
             process = ChildProcess(
                 self._context.kind,
                 [str(python), *self._options, "--port", str(port)],
-                environment={**self._context.environment, "TTS_SIDECAR_TOKEN": token},
+                environment=environment,
                 on_line=on_line,
             )
         except OSError as error:

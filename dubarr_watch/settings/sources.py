@@ -12,7 +12,10 @@ from pydantic_settings import PydanticBaseSettingsSource
 
 DEFAULT_CONFIG_DIR = Path("/app/config")
 
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_INHERITED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
+    *("LD_LIBRARY_PATH", "PYTHONPATH"),
+)
 
 
 # Nothing on a home server reports its use to anybody: onnxruntime does, unless told not to.
