@@ -88,6 +88,18 @@ class SidecarSynthesizer:
             self._discard(self._running, at_once=kind is not None)
         self._calls.shutdown(wait=True, cancel_futures=True)
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the sidecar while it runs."""
+        running = self._running
+        return running.process.pid if running is not None else None
+
+    @property
+    def address(self) -> str | None:
+        """Where the sidecar listens while it runs, as host:port."""
+        running = self._running
+        return running.client.base_url.netloc.decode() if running is not None else None
+
     def health(self) -> Mapping[str, Any]:
         """Return what the sidecar says of itself: engine, device, loaded, languages ..."""
         answer = self._ask("GET", "/health")

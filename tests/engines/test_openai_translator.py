@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import httpx
+import openai
+import pytest
+
+from dubarr_watch.engines.base import ShortenRequest, SourceText, TranslationRequest
+from dubarr_watch.engines.openai_translator import OpenAITranslator
+from dubarr_watch.errors import EngineError, KeyMissing
+from tests.engines.contracts import TranslatorContract
+
+Answer = Callable[[dict[str, str]], object]
+
+
+def spanish(texts: dict[str, str]) -> dict[str, str]:
+    """Translate nothing, but into words that are not the source's."""
+    return {key: f"Palabras nuevas {text[::-1]}" for key, text in texts.items()}
+
+
+class Service:
+    """A chat service that answers by a function, and remembers what it was asked."""
+
+    def __init__(self, answer: Answer, status: int = 200) -> None:
+        self.asked: list[dict[str, str]] = []
+        self.bodies: list[dict[str, object]] = []
+        self._answer = answer
+        self._status = status
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        self.bodies.append(body)
+        question = body["messages"][-1]["content"]
+        texts = json.loads(question[question.index("{") :])
+        self.asked.append(texts)
+        if self._status != 200:
+            return httpx.Response(self._status, json={"error": {"message": "no"}})
+        answer = self._answer(texts)
+        content = answer if isinstance(answer, str) else json.dumps(answer)
+        message = {"role": "assistant", "content": content}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return httpx.Response(
+            200,
+            json={
+                "id": "x",
+                "object": "chat.completion",
+                "created": 0,
+                "model": "m",
+                "choices": [choice],
+            },
+        )
+
+    def translator(self, *, batch: int = 4, context_lines: int = 0) -> OpenAITranslator:
+        client = openai.OpenAI(
+            base_url="http://127.0.0.1:1/v1",
+            api_key="key",
+            max_retries=0,
+            # Newer releases of openai bring an httpx of their own name, with the same methods.
+            http_client=cast(Any, httpx.Client(transport=httpx.MockTransport(self))),
+        )
+        return OpenAITranslator(
+            client=client, model="m", parallel=1, batch=batch, context_lines=context_lines
+        )
+
+
+def request(*texts: str, before: tuple[str, ...] = ()) -> TranslationRequest:
+    sources = tuple(SourceText(10 + n, text, 0, 80) for n, text in enumerate(texts))
+    return TranslationRequest("en", "es", sources, before)
+
+
+LINES = ("The first line is here.", "Another one follows it.", "The third has words.", "The end.")
+
+
+class TestOpenAITranslator(TranslatorContract):
+    @pytest.fixture
+    def translator(self) -> OpenAITranslator:
+        return Service(spanish).translator()
+
+
+def test_keys_count_from_one_and_every_one_is_required() -> None:
+    """Ids stay here; the schema leaves the model no other shape."""
+    service = Service(spanish)
+    found = service.translator().translate(request(*LINES))
+    assert list(found) == [10, 11, 12, 13]
+    assert [list(texts) for texts in service.asked] == [["1", "2", "3", "4"]]
+    shape = service.bodies[0]["response_format"]
+    assert isinstance(shape, dict)
+    schema = shape["json_schema"]["schema"]
+    assert schema["required"] == ["1", "2", "3", "4"]
+    assert schema["additionalProperties"] is False
+
+
+def test_what_is_missing_is_asked_in_halves_down_to_one() -> None:
+    """A text that the model only translates alone still gets its translation."""
+
+    def shy(texts: dict[str, str]) -> dict[str, str]:
+        return spanish(texts) if len(texts) == 1 else {}
+
+    service = Service(shy)
+    found = service.translator().translate(request(*LINES))
+    assert len(found) == 4
+    assert [len(texts) for texts in service.asked] == [4, 2, 1, 1, 2, 1, 1]
+
+
+def test_only_what_is_unusable_is_asked_again() -> None:
+    """Good answers of a batch are kept."""
+
+    def lazy(texts: dict[str, str]) -> dict[str, str]:
+        answer = spanish(texts)
+        if len(texts) == 4:
+            answer["3"] = texts["3"]
+        return answer
+
+    service = Service(lazy)
+    assert len(service.translator().translate(request(*LINES))) == 4
+    assert [list(texts.values()) for texts in service.asked[1:]] == [[LINES[2]]]
+
+
+def test_what_the_model_never_translates_is_left_out() -> None:
+    """The source text does not stand in for its own translation."""
+
+    def stubborn(texts: dict[str, str]) -> dict[str, str]:
+        return {k: t if t == LINES[0] else f"Nuevo {t[::-1]}" for k, t in texts.items()}
+
+    found = Service(stubborn).translator().translate(request(*LINES))
+    assert set(found) == {11, 12, 13}
+
+
+@pytest.mark.parametrize("broken", ['{"1": "Cortado a la mi', "[]", "", '{"1": 5}'])
+def test_an_answer_that_is_no_object_of_texts_counts_as_missing(broken: str) -> None:
+    """Cut-off and misshapen answers lose the batch, not the job."""
+
+    def once(texts: dict[str, str]) -> object:
+        return broken if len(texts) == 2 else spanish(texts)
+
+    assert len(Service(once).translator().translate(request(*LINES[:2]))) == 2
+
+
+def test_context_goes_with_the_batch() -> None:
+    """Texts before a batch are shown to the model, from this request and from before it."""
+    service = Service(spanish)
+    service.translator(batch=2, context_lines=2).translate(request(*LINES, before=("Earlier.",)))
+    contents = [str(body["messages"][-1]["content"]) for body in service.bodies]  # type: ignore[index]
+    assert "Earlier." in contents[0]
+    assert LINES[0] in contents[1]
+    assert all(LINES[0] not in texts.values() for texts in service.asked[1:])
+
+
+def test_a_shorter_wording_must_be_shorter() -> None:
+    """Longer, equal and empty answers are left out."""
+    answers = {"1": "Más breve.", "2": "Una respuesta mucho más larga que la pregunta.", "3": ""}
+    service = Service(lambda texts: answers)
+    texts = [ShortenRequest(n, "x", "Una frase bastante larga.", 12) for n in (7, 8, 9)]
+    assert service.translator().shorten("es", texts) == {7: "Más breve."}
+
+
+def test_a_refused_key_is_for_the_user_to_mend() -> None:
+    """It ends with the exit code for what the user must provide."""
+    with pytest.raises(KeyMissing):
+        Service(spanish, status=401).translator().translate(request(*LINES))
+
+
+def test_a_broken_service_is_an_engine_error() -> None:
+    """So that the job may be tried again later."""
+    with pytest.raises(EngineError):
+        Service(spanish, status=500).translator().translate(request(*LINES))
