@@ -55,7 +55,8 @@ class TestOrder:
         assert stages(shop, ended.job) == [
             *[(stage, "") for stage in SHARED],
             ("translate", "es"), ("cast", ""), ("synthesize", "es"), ("mix", "es"),
-            ("translate", "fr"), ("synthesize", "fr"), ("mix", "fr"),
+            ("publish", "es"),
+            ("translate", "fr"), ("synthesize", "fr"), ("mix", "fr"), ("publish", "fr"),
             ("report", "es"), ("report", "fr"),
         ]  # fmt: skip
         assert [shop.spy.count(name) for name in ("transcribe", "diarize", "translate")] == [

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubarr_watch.dubbing.fitting import Outcome
 from dubarr_watch.dubbing.muxing import Watch, publish_muxed, publish_sidecar
 from dubarr_watch.dubbing.publishing import check_place, publish_file, temporary_name
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
@@ -94,6 +93,12 @@ class Delivery:
             VideoChanged: The video is gone or another one.
             PublishError: A file that is not ours has the name.
         """
+        key = content_key(dub.fitted, dub.loudness, self.mode, self.settings.subtitles)
+        return self.work.stage(
+            "publish", dub.language.code, key, list[PublishedTrack], lambda: self._publish(dub)
+        )
+
+    def _publish(self, dub: Dub) -> list[PublishedTrack]:
         tracks: list[PublishedTrack] = []
         beside_it, subtitles = self._targets(dub)
         if self.mode is not OutputMode.MUX:
@@ -169,12 +174,13 @@ class Delivery:
             costs=Costs(seconds, self.understood.audio.duration_s, self.meter.peak_mib),
             notes=dub.notes,
         )
-        state = JobState.DONE_WITH_WARNINGS if dub.lines_to_check else JobState.DONE
+        to_check = _to_check(dub)
+        state = JobState.DONE_WITH_WARNINGS if to_check else JobState.DONE
         video = printable(self.store.videos.get(self.video.record.id).path)
         report = Report(self.job.id, video, code, state.value, lines, summary)
         path = report_path(self.settings.reports_dir, self.job.id, code)
         report.write(path)
-        return LanguageResult(dub.language, state, _to_check(dub), tuple(tracks), report, path)
+        return LanguageResult(dub.language, state, to_check, tuple(tracks), report, path)
 
     def _listen(self, dub: Dub) -> list[Span]:
         with self.host.engine(
@@ -287,10 +293,9 @@ def _cues(dub: Dub) -> list[Cue]:
 
 
 def _to_check(dub: Dub) -> str:
-    outcomes = [done.outcome for done in dub.fitted]
     told = [
         f"{count} {'line' if count == 1 else 'lines'} {what}"
-        for outcome, what in ((Outcome.TRIMMED, "cut short"), (Outcome.SILENT, "left silent"))
-        if (count := outcomes.count(outcome))
+        for count, what in ((dub.cut_short, "cut short"), (dub.left_silent, "left silent"))
+        if count
     ]
     return f"To check: {', '.join(told)}." if told else ""

@@ -82,6 +82,8 @@ class Dub:
         parts: What each line needed.
         fitted: What each line got.
         loudness: Of the encoded track.
+        cut_short: How many lines are faded out before their end.
+        left_silent: How many lines have no voice, although they should.
         notes: What a listener should know.
     """
 
@@ -91,12 +93,9 @@ class Dub:
     parts: list[Part]
     fitted: list[FittedTake]
     loudness: Loudness
+    cut_short: int
+    left_silent: int
     notes: list[str]
-
-    @property
-    def lines_to_check(self) -> int:
-        """Lines that are silent or cut short."""
-        return sum(done.outcome in (Outcome.SILENT, Outcome.TRIMMED) for done in self.fitted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +143,21 @@ class TrackMaker:
         wording = self._translate(language, slots, stage_progress("translate", report))
         report("cast", STAGE_SHARES["translate"])
         parts, fitted = self._speak(language, wording, slots, stage_progress("synthesize", report))
-        _refuse_holes(fitted, language)
+        left_silent = _left_silent(wording, fitted)
+        _refuse_holes(left_silent, len(fitted), language)
         self._keep_lines(language, parts, fitted)
         mixed = self._mix(language, parts, fitted, stage_progress("mix", report))
-        notes = _notes(language, self.specs)
-        return Dub(language, mixed.audio, mixed.speech, parts, fitted, mixed.loudness, notes)
+        return Dub(
+            language=language,
+            audio=mixed.audio,
+            speech=mixed.speech,
+            parts=parts,
+            fitted=fitted,
+            loudness=mixed.loudness,
+            cut_short=sum(done.outcome is Outcome.TRIMMED for done in fitted),
+            left_silent=left_silent,
+            notes=_notes(language, self.specs),
+        )
 
     def _translate(
         self, language: Language, slots: Sequence[Span], progress: Progress
@@ -306,11 +315,17 @@ def stage_progress(stage: str, report: StageReport) -> Progress:
     return progress
 
 
-def _refuse_holes(fitted: Sequence[FittedTake], language: Language) -> None:
-    silent = sum(done.outcome is Outcome.SILENT for done in fitted)
-    if silent > MAX_SILENT_SHARE * len(fitted):
+def _left_silent(wording: Sequence[TranslatedLine], fitted: Sequence[FittedTake]) -> int:
+    return sum(
+        done.outcome is Outcome.SILENT and said.origin is not Origin.JOINED
+        for said, done in zip(wording, fitted, strict=True)
+    )
+
+
+def _refuse_holes(left_silent: int, lines: int, language: Language) -> None:
+    if left_silent > MAX_SILENT_SHARE * lines:
         raise TranslationIncomplete(
-            f"{silent} of {len(fitted)} lines could not be spoken in {language.name}.",
+            f"{left_silent} of {lines} lines could not be spoken in {language.name}.",
             hint="Nothing was published. `dubarr-watch doctor` checks the speech process.",
         )
 

@@ -51,10 +51,15 @@ COVERED_SHARE = 0.3
 
 
 class Origin(StrEnum):
-    """Where a line's wording comes from."""
+    """Where a line's wording comes from.
+
+    A `joined` line has none of its own: its sentence is so short in the other language that the
+    lines before it say all of it.
+    """
 
     MODEL = "model"
     SUBTITLES = "subtitles"
+    JOINED = "joined"
     MISSING = "missing"
 
 
@@ -111,7 +116,8 @@ def translate_lines(
         if answer := answers.get(part[0].index):
             pieces = split_wording(answer, [line.duration_s for line in part])
             for line, piece in zip(part, pieces, strict=True):
-                found.setdefault(line.index, TranslatedLine(line.index, piece, Origin.MODEL))
+                origin = Origin.MODEL if piece else Origin.JOINED
+                found.setdefault(line.index, TranslatedLine(line.index, piece, origin))
     return [found.get(line.index, TranslatedLine(line.index, "", Origin.MISSING)) for line in lines]
 
 
