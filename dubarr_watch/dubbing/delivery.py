@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubarr_watch.dubbing.muxing import Watch, publish_muxed, publish_sidecar
-from dubarr_watch.dubbing.publishing import check_place, publish_file, temporary_name
+from dubarr_watch.dubbing.publishing import check_place, publish_file
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
 from dubarr_watch.dubbing.subtitles import Cue, write_srt
@@ -20,7 +20,12 @@ from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.errors import DubarrError, printable
 from dubarr_watch.languages import Language, parse_language
-from dubarr_watch.library.naming import fingerprint, sidecar_path, subtitles_path
+from dubarr_watch.library.naming import (
+    fingerprint,
+    sidecar_path,
+    subtitles_path,
+    temporary_name,
+)
 from dubarr_watch.media import probe
 from dubarr_watch.settings import OutputMode, Settings
 from dubarr_watch.store.records import JobRecord, JobState, OutputRecord, VideoRecord

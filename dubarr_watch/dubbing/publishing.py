@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -28,13 +26,10 @@ from dubarr_watch.errors import (
     PublishError,
     VideoChanged,
 )
+from dubarr_watch.library.naming import temporary_name, writing_job
 
 SPARE_BYTES = 16 * 1024 * 1024
 """Space that stays free beyond what is written: a full disk hurts more than a missing dub."""
-
-_TEMPORARY = re.compile(r"^\..*\.dubarr-(\d+)\.tmp$", re.DOTALL)
-_SHORTENED_HASH_CHARS = 8
-_NAME_MAX_BYTES = 255
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -211,8 +206,8 @@ def remove_leftovers(folder: Path, job: int | None = None) -> list[Path]:
         _log.info("leftovers not looked for", folder=folder, reason=error.strerror)
         return removed
     for name in names:
-        match = _TEMPORARY.match(name)
-        if match is None or (job is not None and int(match[1]) != job):
+        writer = writing_job(name)
+        if writer is None or (job is not None and writer != job):
             continue
         path = folder / name
         try:
@@ -224,30 +219,6 @@ def remove_leftovers(folder: Path, job: int | None = None) -> list[Path]:
         else:
             removed.append(path)
     return removed
-
-
-def is_temporary(name: str) -> bool:
-    """Tell whether a file name is one that `publish` writes under."""
-    return _TEMPORARY.match(name) is not None
-
-
-def temporary_name(name: str, job: int) -> str:
-    """Return the hidden name, without a media extension, under which a file is written.
-
-    A name too long to carry the additions is cut, and told from others by a hash.
-    """
-    ending = f".dubarr-{job}.tmp"
-    room = _NAME_MAX_BYTES - len(ending) - 1
-    raw = os.fsencode(name)
-    if len(raw) > room:
-        digest = hashlib.sha256(raw).hexdigest()[:_SHORTENED_HASH_CHARS]
-        room -= len(digest) + 1
-        # Cut between characters: some file systems refuse a name that is broken UTF-8.
-        kept = raw[:room]
-        while kept and (raw[len(kept)] & 0xC0) == 0x80:
-            kept = kept[:-1]
-        name = f"{os.fsdecode(kept)}.{digest}"
-    return f".{name}{ending}"
 
 
 def _refuse_taken(place: Place) -> None:

@@ -48,7 +48,8 @@ _UNFINISHED = (
 )  # fmt: skip
 
 _OUR_OUTPUT = re.compile(r".\.Dubarr\.[a-z]{2,3}\.(?:mka|srt)$")
-_OUR_TEMPORARY = re.compile(r"^\..*\.dubarr-\d+\.tmp$", re.DOTALL)
+_OUR_TEMPORARY = re.compile(r"^\..*\.dubarr-(\d+)\.tmp$", re.DOTALL)
+_SHORTENED_HASH_CHARS = 8
 
 
 def is_video_name(name: str) -> bool:
@@ -95,7 +96,7 @@ def is_ignored_path(path: Path, root: Path) -> bool:
 
 def is_our_output(name: str) -> bool:
     """Tell whether a name is one that we give: a sidecar, its subtitles, or a temporary file."""
-    return bool(_OUR_OUTPUT.search(name) or _OUR_TEMPORARY.match(name))
+    return bool(_OUR_OUTPUT.search(name)) or writing_job(name) is not None
 
 
 def sidecar_path(video: Path, language: str, *, taken_by_other: bool = False) -> Path:
@@ -119,6 +120,31 @@ def sidecar_path(video: Path, language: str, *, taken_by_other: bool = False) ->
 def subtitles_path(video: Path, language: str, *, taken_by_other: bool = False) -> Path:
     """Return where the translated lines go: `Film.Dubarr.pl.srt`; otherwise as `sidecar_path`."""
     return _beside(video, f".Dubarr.{language}.srt", taken_by_other=taken_by_other)
+
+
+def temporary_name(name: str, job: int) -> str:
+    """Return the hidden name, without a media extension, under which a file is written.
+
+    A name too long to carry the additions is cut, and told from others by a hash.
+    """
+    ending = f".dubarr-{job}.tmp"
+    room = NAME_MAX_BYTES - len(ending) - 1
+    raw = os.fsencode(name)
+    if len(raw) > room:
+        digest = hashlib.sha256(raw).hexdigest()[:_SHORTENED_HASH_CHARS]
+        room -= len(digest) + 1
+        # Cut between characters: some file systems refuse a name that is broken UTF-8.
+        kept = raw[:room]
+        while kept and (raw[len(kept)] & 0xC0) == 0x80:
+            kept = kept[:-1]
+        name = f"{os.fsdecode(kept)}.{digest}"
+    return f".{name}{ending}"
+
+
+def writing_job(name: str) -> int | None:
+    """Return the job that writes under a temporary name, or nothing when it is another name."""
+    match = _OUR_TEMPORARY.match(name)
+    return int(match[1]) if match else None
 
 
 def fingerprint(path: Path) -> str:

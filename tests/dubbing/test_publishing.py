@@ -14,13 +14,12 @@ import pytest
 
 from dubarr_watch.dubbing.publishing import (
     Place,
-    is_temporary,
     publish,
     publish_file,
     remove_leftovers,
-    temporary_name,
 )
 from dubarr_watch.errors import DiskFull, NotWritable, PublishError, VideoChanged
+from dubarr_watch.library.naming import temporary_name, writing_job
 from dubarr_watch.media import probe
 from tests.dubbing.samples import make_dub, make_video
 
@@ -72,7 +71,7 @@ def test_target_is_never_seen_half(source: Path, library: Path) -> None:
         (name,) = seen[step]
         assert name.startswith(".")
         assert name.endswith(".dubarr-1.tmp")
-        assert is_temporary(name)
+        assert writing_job(name) is not None
     assert seen["named"] == ["Film.Dubarr.es.srt"] or len(seen["named"]) == 2
     assert seen["done"] == ["Film.Dubarr.es.srt"]
 
@@ -193,7 +192,7 @@ class TestTemporaryNames:
         name = (letter * length)[: 255 // len(os.fsencode(letter))]
         made = temporary_name(name, 123)
         assert len(os.fsencode(made)) <= 255
-        assert is_temporary(made)
+        assert writing_job(made) == 123
         if letter != "\udce9":
             made.encode("utf-8")
 
