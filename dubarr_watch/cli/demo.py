@@ -19,7 +19,7 @@ from dubarr_watch.cli.ending import summary_table
 from dubarr_watch.demo.clip import speak_clip
 from dubarr_watch.demo.listener import PushListener
 from dubarr_watch.demo.stage import RunningDaemon, Scratch, describe, follow
-from dubarr_watch.dubbing.mixing import measure_loudness
+from dubarr_watch.dubbing.levels import measure_loudness
 from dubarr_watch.dubbing.report import Summary
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import specs_for

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dubarr_watch.dubbing.fitting import WITHIN_S, Outcome
-from dubarr_watch.dubbing.mixing import Loudness
+from dubarr_watch.dubbing.levels import Loudness
 from dubarr_watch.dubbing.speaking import FittedTake, Part
 from dubarr_watch.engines.base import Span
 from dubarr_watch.errors import printable

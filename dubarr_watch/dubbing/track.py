@@ -11,17 +11,12 @@ from pathlib import Path
 from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers
 from dubarr_watch.dubbing.extraction import SourceAudio
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
-from dubarr_watch.dubbing.mixing import (
-    Loudness,
-    MixControl,
-    PlacedTake,
-    matching_gain_db,
-    mix,
-    write_speech,
-)
+from dubarr_watch.dubbing.levels import Loudness, matching_gain_db
+from dubarr_watch.dubbing.mixing import MixControl, mix
 from dubarr_watch.dubbing.report import line_reports
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
 from dubarr_watch.dubbing.subtitles import find_cues
+from dubarr_watch.dubbing.timeline import PlacedTake, write_speech
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import Origin, TranslatedLine, translate_lines
 from dubarr_watch.dubbing.video import Video

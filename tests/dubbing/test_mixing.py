@@ -13,22 +13,10 @@ from numpy.typing import NDArray
 from scipy.signal import correlate
 
 from dubarr_watch.dubbing import mixing
-from dubarr_watch.dubbing.mixing import (
-    ATTACK_S,
-    DUCK_DB,
-    MAX_TRUE_PEAK_DBTP,
-    RELEASE_S,
-    SAMPLE_RATE,
-    TARGET_LUFS,
-    Loudness,
-    MixControl,
-    PlacedTake,
-    duck_gain,
-    matching_gain_db,
-    measure_loudness,
-    mix,
-    write_speech,
-)
+from dubarr_watch.dubbing.ducking import ATTACK_S, DUCK_DB, RELEASE_S, duck_gain
+from dubarr_watch.dubbing.levels import Loudness, matching_gain_db, measure_loudness
+from dubarr_watch.dubbing.mixing import MAX_TRUE_PEAK_DBTP, TARGET_LUFS, MixControl, mix
+from dubarr_watch.dubbing.timeline import SAMPLE_RATE, PlacedTake, write_speech
 from dubarr_watch.engines.base import Span
 from dubarr_watch.errors import JobCancelled, MediaError
 from dubarr_watch.media import ffmpeg_path, probe
@@ -321,7 +309,8 @@ class TestControl:
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from dubarr_watch.dubbing.mixing import _Recipe, PlacedTake, write_speech
+from dubarr_watch.dubbing.mixing import _Recipe
+from dubarr_watch.dubbing.timeline import PlacedTake, write_speech
 from dubarr_watch.engines.base import Span
 folder, seconds = Path(sys.argv[1]), int(sys.argv[2])
 takes = [PlacedTake(folder / "t.wav", n * 5.0, 1.0) for n in range(seconds // 5)]

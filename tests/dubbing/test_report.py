@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dubarr_watch.dubbing.fitting import Fit, Outcome, Take
-from dubarr_watch.dubbing.mixing import Loudness
+from dubarr_watch.dubbing.levels import Loudness
 from dubarr_watch.dubbing.report import (
     Costs,
     LineReport,

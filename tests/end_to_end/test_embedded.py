@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dubarr_watch.demo.clip import speak_clip
 from dubarr_watch.dubbing.casting import FEMALE_ABOVE_HZ, frame_pitches
-from dubarr_watch.dubbing.mixing import measure_loudness
+from dubarr_watch.dubbing.levels import measure_loudness
 from dubarr_watch.engines import catalog
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import specs_for
