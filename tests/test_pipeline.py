@@ -202,6 +202,25 @@ class TestCheckpoints:
         shop.run(job)
         assert (shop.spy.count("transcribe"), shop.spy.count("translate")) == (2, 2)
 
+    def test_a_track_that_was_published_is_not_written_again(self, shop: Shop, film: Path) -> None:
+        job = shop.enqueue(film, "es")
+        crash_at(shop, "voice_activity", 1)
+        shop.run(job)
+        track = shop.track(job)
+        before = track.stat().st_ino
+        assert shop.run(job).job.state is JobState.DONE
+        assert track.stat().st_ino == before
+
+    def test_a_video_renamed_between_two_runs_gets_its_track_beside_its_new_name(
+        self, shop: Shop, film: Path
+    ) -> None:
+        job = shop.enqueue(film, "es")
+        crash_at(shop, "voice_activity", 1)
+        shop.run(job)
+        shop.record(film.rename(film.with_name("Better.mkv")))
+        assert shop.run(job).job.state is JobState.DONE
+        assert (film.parent / "Better.Dubarr.es.mka").exists()
+
     def test_a_finished_job_leaves_no_work_folder(self, shop: Shop, film: Path) -> None:
         ended = shop.dub(film, "es")
         assert not shop.work(ended.job).exists()

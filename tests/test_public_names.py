@@ -26,7 +26,8 @@ SUMMARY = [
     "peak_rss_mib", "notes",
 ]  # fmt: skip
 STAGES = [
-    "extract", "transcribe", "diarize", "lines", "translate", "cast", "synthesize", "mix", "report",
+    "extract", "transcribe", "diarize", "lines", "translate", "cast", "synthesize", "mix",
+    "publish", "report",
 ]  # fmt: skip
 SETTINGS = {
     "PROFILE", "TARGET_LANGS", "SOURCE_LANG", "VIDEOS_DIR", "MODELS_DIR", "CONFIG_DIR",

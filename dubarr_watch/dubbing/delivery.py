@@ -98,7 +98,8 @@ class Delivery:
             VideoChanged: The video is gone or another one.
             PublishError: A file that is not ours has the name.
         """
-        key = content_key(dub.fitted, dub.loudness, self.mode, self.settings.subtitles)
+        where = self._check().path  # a video that was renamed since has no track beside it yet
+        key = content_key(dub.fitted, dub.loudness, self.mode, self.settings.subtitles, where)
         return self.work.stage(
             "publish", dub.language.code, key, list[PublishedTrack], lambda: self._publish(dub)
         )

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import psutil
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from dubarr_watch.dubbing.fitting import Take
 from dubarr_watch.errors import JobCancelled
@@ -103,16 +103,18 @@ class Workspace:
         kept = self._checkpoints.stage(self._job_id, name, language)
         if kept is not None and kept.key == key:
             try:
-                result = adapter.validate_json(kept.artifact.read_bytes())
+                result = adapter.validate_python(json.loads(kept.artifact.read_bytes()))
                 if _files_are_there(result):
                     return result
                 log.warning("files lost", stage=name, language=language, job=self._job_id)
-            except (OSError, ValidationError):
+            except (OSError, ValueError):
                 log.warning("checkpoint lost", stage=name, language=language, job=self._job_id)
         started = time.monotonic()
         result = make()
         artifact = self.folder / f"{name}{f'.{language}' if language else ''}.json"
-        write_atomically(artifact, adapter.dump_json(result, indent=1))
+        # Not pydantic's own JSON: it has no form for a path that is no UTF-8.
+        text = json.dumps(adapter.dump_python(result), default=_plain, indent=1)
+        write_atomically(artifact, text.encode("ascii"))
         self._checkpoints.save_stage(
             self._job_id, name, language, key, artifact, time.monotonic() - started
         )
