@@ -5,8 +5,6 @@ from __future__ import annotations
 import bisect
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,15 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from dubarr_watch.engines import vad
 from dubarr_watch.engines.base import Progress, Span, Transcript, Word, no_progress
 from dubarr_watch.engines.samples import RATE, Samples, SpeechSamples
+from dubarr_watch.engines.whisper_windows import (
+    LONGEST_SPAN_S,
+    Window,
+    pack,
+    spread,
+    unheard_s,
+)
 from dubarr_watch.errors import ModelMissing
 
-_WINDOW_S = 29.0
-_FULL_ENOUGH = 0.7
-_MARGIN_S = 0.3
 # Measured on two cores: batches of 4 are as fast as 8 and 16 and hold 200 MiB less; a beam of 5
 # costs nothing over 1 (0.05 of real time) and loops far less.
 _BATCH = 4
@@ -74,7 +76,7 @@ class WhisperTranscriber:
             progress(0.0, samples.duration_s)
             probabilities = vad.voice_probabilities(samples)
             voice = vad.voice_spans(probabilities, samples.duration_s)
-            windows = _pack(vad.split_long(voice, probabilities, _WINDOW_S - 2 * _MARGIN_S))
+            windows = pack(vad.split_long(voice, probabilities, LONGEST_SPAN_S))
             certainty = 1.0
             if language is None:
                 language, certainty = self._recognise(samples, windows)
@@ -97,11 +99,11 @@ class WhisperTranscriber:
         with SpeechSamples(audio) as samples:
             return vad.voice_spans(vad.voice_probabilities(samples), samples.duration_s)
 
-    def _recognise(self, samples: SpeechSamples, windows: Sequence[_Window]) -> tuple[str, float]:
+    def _recognise(self, samples: SpeechSamples, windows: Sequence[Window]) -> tuple[str, float]:
         """Vote over windows spread over the recording; stop once two of them are sure."""
         votes: dict[str, float] = {}
         heard = 0
-        for window in _spread(windows, _LANGUAGE_WINDOWS):
+        for window in spread(windows, _LANGUAGE_WINDOWS):
             _, _, ranking = self._model.detect_language(window.samples(samples))
             for code, probability in ranking:
                 votes[code] = votes.get(code, 0.0) + probability
@@ -114,9 +116,7 @@ class WhisperTranscriber:
         best = max(votes, key=lambda code: votes[code])
         return best, round(votes[best] / heard, 3)
 
-    def _hear(
-        self, samples: SpeechSamples, windows: Sequence[_Window], language: str
-    ) -> list[Word]:
+    def _hear(self, samples: SpeechSamples, windows: Sequence[Window], language: str) -> list[Word]:
         """Transcribe some windows at once, and alone and with more care those that went wrong."""
         pieces = [window.samples(samples) for window in windows]
         ends_s = np.cumsum([len(piece) / RATE for piece in pieces])
@@ -142,20 +142,20 @@ class WhisperTranscriber:
             if any(_went_wrong(segment) for segment in found):
                 found, offset_s = self._hear_again(piece, language), 0.0
             placed = _placed(window, found, float(offset_s))
-            if _unheard_s(window, placed) > _MAX_UNHEARD_S:
+            if unheard_s(window, placed) > _MAX_UNHEARD_S:
                 placed = self._hear_in_parts(samples, window, language, placed)
             words += placed
         return words
 
     def _hear_in_parts(
-        self, samples: SpeechSamples, window: _Window, language: str, before: list[Word]
+        self, samples: SpeechSamples, window: Window, language: str, before: list[Word]
     ) -> list[Word]:
         """Hear a window again in short parts: Whisper jumps ahead at times and leaves words out."""
         words: list[Word] = []
         for part in window.parts(_PART_S):
             found = self._hear_again(part.samples(samples), language)
             words += _placed(part, found, 0.0)
-        return words if _unheard_s(window, words) < _unheard_s(window, before) else before
+        return words if unheard_s(window, words) < unheard_s(window, before) else before
 
     def _hear_again(self, piece: Samples, language: str) -> list[Any]:
         segments, _ = self._model.transcribe(
@@ -169,125 +169,13 @@ class WhisperTranscriber:
         return [segment for segment in segments if not _went_wrong(segment)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """Stretches of a recording that are heard as one, the pauses between them cut short."""
-
-    spans: tuple[Span, ...]
-
-    @property
-    def end_s(self) -> float:
-        return self.spans[-1].end_s
-
-    def parts(self, longest_s: float) -> list[_Window]:
-        """Split into windows of up to a length, at pauses; one longer span stays whole."""
-        parts: list[list[Span]] = [[]]
-        for span in self.spans:
-            if parts[-1] and sum(s.duration_s for s in parts[-1]) + span.duration_s > longest_s:
-                parts.append([])
-            parts[-1].append(span)
-        return [_Window(tuple(part)) for part in parts]
-
-    def samples(self, samples: SpeechSamples) -> Samples:
-        return np.concatenate([samples.between(s.start_s, s.end_s) for s in self.spans])
-
-    def place(self, word: Any, offset_s: float) -> Word:
-        """Return a word at its time in the recording.
-
-        Args:
-            word: What faster-whisper heard.
-            offset_s: Where this window starts in what it was given.
-        """
-        start_s, end_s = float(word.start) - offset_s, float(word.end) - offset_s
-        middle_s = (start_s + end_s) / 2
-        before_s = 0.0
-        span = self.spans[0]
-        for span in self.spans:
-            if middle_s < before_s + span.duration_s or span is self.spans[-1]:
-                break
-            before_s += span.duration_s
-        shift_s = span.start_s - before_s
-        start_s = min(max(start_s + shift_s, span.start_s), span.end_s)
-        end_s = min(max(end_s + shift_s, start_s), span.end_s)
-        return Word(
-            round(start_s, 3), round(end_s, 3), word.word.strip(), round(float(word.probability), 3)
-        )
-
-
-def _pack(voice: Sequence[Span]) -> list[_Window]:
-    """Pack voice, with a margin around it, into windows of up to 29 s.
-
-    Whisper's encoder works on 30 s whatever they hold, so full windows are what makes it fast. A
-    window that is full enough ends at its longest pause, which most often ends a sentence.
-    """
-    spans = _with_margins(voice)
-    windows: list[_Window] = []
-    first = 0
-    while first < len(spans):
-        last, held_s = first, spans[first].duration_s
-        best, best_pause_s = first, -1.0
-        while last + 1 < len(spans) and held_s + spans[last + 1].duration_s <= _WINDOW_S:
-            pause_s = spans[last + 1].start_s - spans[last].end_s
-            if held_s >= _FULL_ENOUGH * _WINDOW_S and pause_s >= best_pause_s:
-                best, best_pause_s = last, pause_s
-            last += 1
-            held_s += spans[last].duration_s
-        if last + 1 < len(spans):
-            pause_s = spans[last + 1].start_s - spans[last].end_s
-            if best_pause_s < 0 or pause_s >= best_pause_s:
-                best = last
-        else:
-            best = last
-        windows.append(_Window(tuple(spans[first : best + 1])))
-        first = best + 1
-    return windows
-
-
-def _with_margins(voice: Sequence[Span]) -> list[Span]:
-    spans: list[Span] = []
-    for n, span in enumerate(voice):
-        before_s = span.start_s - voice[n - 1].end_s if n else span.start_s
-        after_s = voice[n + 1].start_s - span.end_s if n + 1 < len(voice) else _MARGIN_S
-        spans.append(
-            Span(
-                span.start_s - min(_MARGIN_S, before_s / (2 if n else 1)),
-                span.end_s + min(_MARGIN_S, after_s / 2),
-            )
-        )
-    return spans
-
-
-def _placed(window: _Window, segments: Sequence[Any], offset_s: float) -> list[Word]:
+def _placed(window: Window, segments: Sequence[Any], offset_s: float) -> list[Word]:
     return [
         window.place(word, offset_s)
         for segment in segments
         if not _is_silence(segment)
         for word in segment.words or ()
     ]
-
-
-def _unheard_s(window: _Window, words: Sequence[Word]) -> float:
-    """Return the longest stretch of a window's voice, pauses left out, that has no word in it."""
-    longest_s = 0.0
-    for before, after in pairwise([window.spans[0].start_s, *_middles(words), window.end_s]):
-        voice_s = sum(
-            max(0.0, min(span.end_s, after) - max(span.start_s, before)) for span in window.spans
-        )
-        longest_s = max(longest_s, voice_s)
-    return longest_s
-
-
-def _middles(words: Sequence[Word]) -> list[float]:
-    return sorted((word.start_s + word.end_s) / 2 for word in words)
-
-
-def _spread(windows: Sequence[_Window], count: int) -> list[_Window]:
-    """Return some windows from all over a recording, the middle first."""
-    if len(windows) <= count:
-        return list(windows)
-    picks = [round((n + 0.5) * len(windows) / count - 0.5) for n in range(count)]
-    middle_first = sorted(picks, key=lambda pick: abs(pick - len(windows) / 2))
-    return [windows[pick] for pick in middle_first]
 
 
 def _went_wrong(segment: Any) -> bool:
