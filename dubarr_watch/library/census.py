@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,23 +9,24 @@ from pathlib import Path
 
 import structlog
 
+from dubarr_watch.library.absences import Absences
 from dubarr_watch.library.anchor import Anchor
 from dubarr_watch.library.arrival import Arrival, Outcome
 from dubarr_watch.library.asking import FORBIDDEN, Asking
-from dubarr_watch.library.markers import MarkerKind, names_video, parse_marker_name
+from dubarr_watch.library.marker_desk import MarkerDesk, name_of
+from dubarr_watch.library.markers import speaks_of
 from dubarr_watch.library.naming import is_ignored_folder, is_ignored_path, is_video_name
 from dubarr_watch.library.roll import Roll
 from dubarr_watch.library.scanner import SeenFile, SeenFolder, SeenMarker, Walk, see_file
 from dubarr_watch.library.stability import StabilityTracker
 from dubarr_watch.settings import Settings
-from dubarr_watch.store.records import RequestRecord, VideoRecord, VideoState
+from dubarr_watch.store.records import VideoRecord, VideoState
 from dubarr_watch.store.store import Store
 
 _LOG = structlog.get_logger(__name__)
 
 _RETRY_MIN_S = 30.0
 _RETRY_MAX_S = 900.0
-_GONE_GRACE_S = 2.0
 _TURN_S = 0.5  # then news is looked at again, however much is due
 
 
@@ -68,11 +68,10 @@ class Census:
         self.anchor = Anchor(self._root, store)
         self.last_error = ""
         self._videos = StabilityTracker(self._settle_s)
-        self._markers = StabilityTracker(self._settle_s)
-        self._markers_taken: dict[Path, tuple[int, int]] = {}
+        self._markers = MarkerDesk(asking, self._settle_s)
         self._requests: set[int] = set()
         self._roll = Roll(self._root, store)
-        self._gone_since_s: dict[Path, float] = {}
+        self._absences = Absences(self._roll, self.anchor, arrival, self._settle_s)
         self._retry_s: dict[Path, float] = {}
         self._answers_due = True
         self._started_ns = 0
@@ -80,7 +79,7 @@ class Census:
     @property
     def settling(self) -> int:
         """Files that are followed until they stop changing."""
-        return len(self._videos) + len(self._markers)
+        return len(self._videos) + len(self._markers.settling)
 
     def start(self, now_ns: int) -> None:
         """Take the wall clock at the daemon's start: what is younger is new."""
@@ -118,13 +117,11 @@ class Census:
                     self._take_folder(folder)
             return
         found = see_file(path)
-        marker = parse_marker_name(path.name, _siblings(path))
+        marker = name_of(path)
         if marker is not None and found is not None:
             self._take_marker(SeenMarker(found, marker))
         elif marker is not None:
-            self._markers.forget(path)
-            self._markers_taken.pop(path, None)
-            if marker.kind is MarkerKind.NODUB:
+            if self._markers.miss(path, marker):
                 self._look_again_below(path.parent)
         elif found is None:
             self._miss(path)
@@ -135,14 +132,14 @@ class Census:
         """Take over what has settled, for half a second at most; tell whether a job may be new."""
         now_s = time.monotonic()
         # Markers first: a video that settles together with its marker is to find its request.
-        for path in self._settled(self._markers, now_s):
+        for path in self._settled(self._markers.settling, now_s):
             self._guarded(path, lambda file=path: self._settled_marker(file))  # type: ignore[misc]
         changed = False
         for path in self._settled(self._videos, now_s):
             changed = self._guarded(path, lambda file=path: self._settled_video(file)) or changed  # type: ignore[misc]
             if self._stopping() or time.monotonic() - now_s > _TURN_S:
                 break
-        return self._take_gone(now_s) or changed
+        return self._absences.take_due(now_s) or changed
 
     def answers_due(self) -> bool:
         """Tell, once, whether requests should be looked at for markers to answer."""
@@ -151,13 +148,12 @@ class Census:
 
     def next_look_s(self) -> float | None:
         """Return when something is due, in monotonic seconds, or nothing."""
-        looks = [since + self._grace_s() for since in self._gone_since_s.values()]
-        looks += [
-            look
-            for look in (self._videos.next_look_s(), self._markers.next_look_s())
-            if look is not None
-        ]
-        return min(looks, default=None)
+        looks = (
+            self._absences.next_look_s(),
+            self._videos.next_look_s(),
+            self._markers.settling.next_look_s(),
+        )
+        return min((look for look in looks if look is not None), default=None)
 
     # What is seen.
 
@@ -168,21 +164,11 @@ class Census:
             self._meet(video)
 
     def _take_marker(self, marker: SeenMarker) -> None:
-        file = marker.file
-        seen = (file.size_bytes, file.mtime_ns)
-        if self._markers_taken.get(file.path) == seen:
-            return
-        if marker.name.kind is MarkerKind.DUB:
-            self._markers.seen(file.path, *seen, time.monotonic())
-            return
-        self._markers_taken[file.path] = seen
-        if marker.name.kind is MarkerKind.NODUB:
-            self._look_again_below(file.path.parent)
-        else:
-            self._asking.restore(marker)
+        if self._markers.meet(marker):
+            self._look_again_below(marker.file.path.parent)
 
     def _meet(self, video: SeenFile) -> None:
-        self._gone_since_s.pop(video.path, None)
+        self._absences.end(video.path)
         known = self._roll.get(video.path)
         if known is not None and _same(known, video) and self._needs_nothing(known):
             return
@@ -206,10 +192,10 @@ class Census:
         self._videos.forget(path)
         now_s = time.monotonic()
         if path in self._roll:
-            self._gone_since_s.setdefault(path, now_s)
+            self._absences.begin(path, now_s)
         elif not is_video_name(path.name):
             for known in self._roll.below(path):
-                self._gone_since_s.setdefault(known.path, now_s)
+                self._absences.begin(known.path, now_s)
 
     def _look_again_below(self, folder: Path) -> None:
         """Consider all videos of a folder anew: what is asked of them, or forbidden, changed."""
@@ -240,21 +226,15 @@ class Census:
         return settled
 
     def _settled_marker(self, path: Path) -> bool:
-        self._markers.forget(path)
-        found = see_file(path)
-        name = parse_marker_name(path.name, _siblings(path))
-        if found is None or name is None:
-            return False
-        self._markers_taken[path] = (found.size_bytes, found.mtime_ns)
-        request = self._asking.take(SeenMarker(found, name))
-        if request is not None:
+        asked = self._markers.take(path)
+        if asked:
             self._answers_due = True
             self._read_requests()
-        return request is not None
+        return asked
 
     def _settled_video(self, path: Path) -> bool:
         now_s = time.monotonic()
-        marker_due_s = self._marker_settling(path)
+        marker_due_s = self._markers.due_for(path)
         if marker_due_s is not None:
             self._videos.postpone(path, marker_due_s)
             return False
@@ -271,7 +251,7 @@ class Census:
             self._videos.forget(path)
             return False
         for left in self._roll.remember(video):
-            self._gone_since_s.pop(left, None)
+            self._absences.end(left)
         self._answers_due = True
         if outcome is Outcome.NOT_READY:
             return False
@@ -280,35 +260,10 @@ class Census:
         self._roll.set_handled(video, handled=outcome is not Outcome.FORBIDDEN)
         return True
 
-    def _marker_settling(self, video: Path) -> float | None:
-        """Return when a marker is due that may speak of a video and is still being written."""
-        folders = set(video.parents)
-        if any(marker.parent in folders for marker in self._markers.paths()):
-            return self._markers.next_look_s()
-        return None
-
     def _look_later(self, path: Path, now_s: float) -> None:
         pause_s = min(_RETRY_MAX_S, self._retry_s.get(path, _RETRY_MIN_S / 2) * 2)
         self._retry_s[path] = pause_s
         self._videos.postpone(path, now_s + pause_s)
-
-    def _take_gone(self, now_s: float) -> bool:
-        """Record videos that have been away for long enough not to be on the way elsewhere."""
-        due = [p for p, since in self._gone_since_s.items() if since + self._grace_s() <= now_s]
-        changed = False
-        for path in due:
-            del self._gone_since_s[path]
-            if not self.anchor.still_holds() or os.path.lexists(path):
-                continue
-            video = self._roll.remove(path)
-            if video is not None:
-                self._arrival.gone(video)
-                changed = True
-        return changed
-
-    def _grace_s(self) -> float:
-        # Longer than settling: at the far end of a rename the video has to be recognized first.
-        return self._settle_s + _GONE_GRACE_S
 
     def _guarded(self, path: Path, step: Callable[[], bool]) -> bool:
         """Run a step for one file; what goes wrong is told, and stays that file's trouble."""
@@ -341,7 +296,7 @@ class Census:
         for request in requests:
             if request.id not in self._requests:
                 for known in self._roll:
-                    if _speaks_of(request, known.path):
+                    if speaks_of(request, known.path):
                         self._look_again(known)
         self._requests = {request.id for request in requests}
 
@@ -362,23 +317,10 @@ class Census:
         now_s = time.monotonic()
         for path in self._roll.absent(seen):
             if walk.covered(path):
-                self._gone_since_s.setdefault(path, now_s)
+                self._absences.begin(path, now_s)
         self._asking.revoke_deleted()
         self._answers_due = True
 
 
 def _same(known: VideoRecord, seen: SeenFile) -> bool:
     return (known.size_bytes, known.mtime_ns) == (seen.size_bytes, seen.mtime_ns)
-
-
-def _speaks_of(request: RequestRecord, video: Path) -> bool:
-    if request.for_folder:
-        return request.target in video.parents
-    return request.target.parent == video.parent and names_video(request.target.name, video.name)
-
-
-def _siblings(path: Path) -> list[str]:
-    try:
-        return os.listdir(path.parent)
-    except OSError:
-        return []

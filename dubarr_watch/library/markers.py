@@ -19,7 +19,7 @@ from pathlib import Path
 from dubarr_watch.errors import UnknownLanguage, WrongUsage, printable
 from dubarr_watch.languages import Language, parse_languages
 from dubarr_watch.library.naming import VIDEO_EXTENSIONS, is_extra, is_ignored_file, is_video_name
-from dubarr_watch.store.records import JobOptions, Priority
+from dubarr_watch.store.records import JobOptions, Priority, RequestRecord
 
 MARKER_MAX_BYTES = 64 * 1024
 
@@ -109,6 +109,13 @@ def belongs_to(marker: MarkerName, video: str) -> bool:
 def names_video(base: str, video: str) -> bool:
     """Tell whether `Film.mkv` or `Film` names the video `Film.mkv`."""
     return base == video or base == Path(video).stem
+
+
+def speaks_of(request: RequestRecord, video: Path) -> bool:
+    """Tell whether a request is for a video: for the video itself, or for a folder above it."""
+    if request.for_folder:
+        return request.target in video.parents
+    return request.target.parent == video.parent and names_video(request.target.name, video.name)
 
 
 def parse_marker(name: MarkerName, content: bytes) -> Wish:
