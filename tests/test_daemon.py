@@ -92,7 +92,7 @@ class TestAtWork:
         drop(talk, running.videos, "Typo.mkv.nodub")
         (running.videos / "Typo.mkv.dub").write_text("Germn\n")
         failed = running.videos / "Typo.mkv.dub.failed"
-        eventually(failed.exists, "answered marker")
+        eventually(lambda: failed.exists() and "#" in failed.read_text(), "answered marker")
         first = failed.read_text().splitlines()[0]
         assert "Germn" in first
         assert "German" in first
