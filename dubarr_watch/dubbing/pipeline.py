@@ -13,9 +13,10 @@ from typing import TypeVar
 import structlog
 
 from dubarr_watch.dubbing.delivery import Delivery, check_delivery
+from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.extraction import SourceAudio, extract_audio
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
-from dubarr_watch.dubbing.track import STAGE_SHARES, Dub, TrackMaker, Understood
+from dubarr_watch.dubbing.track import STAGE_SHARES, TrackMaker
 from dubarr_watch.dubbing.transcript import Line, make_lines
 from dubarr_watch.dubbing.video import Video, open_video, still_there
 from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, content_key

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers
-from dubarr_watch.dubbing.extraction import SourceAudio
+from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
 from dubarr_watch.dubbing.levels import Loudness, matching_gain_db
 from dubarr_watch.dubbing.mixing import MixControl, mix
@@ -17,7 +17,6 @@ from dubarr_watch.dubbing.report import line_reports
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
 from dubarr_watch.dubbing.subtitles import find_cues
 from dubarr_watch.dubbing.timeline import PlacedTake, write_speech
-from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import Origin, TranslatedLine, translate_lines
 from dubarr_watch.dubbing.video import Video
 from dubarr_watch.dubbing.workspace import Workspace, content_key
@@ -45,52 +44,6 @@ STAGE_SHARES = {"translate": 0.35, "cast": 0.01, "synthesize": 0.54, "mix": 0.04
 
 StageReport = Callable[[str, float], None]
 """Called with (stage, share of the language done)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Understood:
-    """What all languages of a video share.
-
-    Attributes:
-        audio: The decoded sound.
-        language: ISO 639-1 code of the spoken language.
-        lines: What is said.
-        voice: Where there is voice.
-        key: Content key of all this.
-    """
-
-    audio: SourceAudio
-    language: str
-    lines: list[Line]
-    voice: list[Span]
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dub:
-    """A finished mix in one language, not published yet.
-
-    Attributes:
-        language: Which.
-        audio: Encoded track in the work folder.
-        speech: The dub alone on the video's time line.
-        parts: What each line needed.
-        fitted: What each line got.
-        loudness: Of the encoded track.
-        cut_short: How many lines are faded out before their end.
-        left_silent: How many lines have no voice, although they should.
-        notes: What a listener should know.
-    """
-
-    language: Language
-    audio: Path
-    speech: Path
-    parts: list[Part]
-    fitted: list[FittedTake]
-    loudness: Loudness
-    cut_short: int
-    left_silent: int
-    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+"""What a job works with: the original as it is understood, and the dubs made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubarr_watch.dubbing.extraction import SourceAudio
+from dubarr_watch.dubbing.levels import Loudness
+from dubarr_watch.dubbing.speaking import FittedTake, Part
+from dubarr_watch.dubbing.transcript import Line
+from dubarr_watch.engines.base import Span
+from dubarr_watch.languages import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What all languages of a video share.
+
+    Attributes:
+        audio: The decoded sound.
+        language: ISO 639-1 code of the spoken language.
+        lines: What is said.
+        voice: Where there is voice.
+        key: Content key of all this.
+    """
+
+    audio: SourceAudio
+    language: str
+    lines: list[Line]
+    voice: list[Span]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dub:
+    """A finished mix in one language, not published yet.
+
+    Attributes:
+        language: Which.
+        audio: Encoded track in the work folder.
+        speech: The dub alone on the video's time line.
+        parts: What each line needed.
+        fitted: What each line got.
+        loudness: Of the encoded track.
+        cut_short: How many lines are faded out before their end.
+        left_silent: How many lines have no voice, although they should.
+        notes: What a listener should know.
+    """
+
+    language: Language
+    audio: Path
+    speech: Path
+    parts: list[Part]
+    fitted: list[FittedTake]
+    loudness: Loudness
+    cut_short: int
+    left_silent: int
+    notes: list[str]
