@@ -8,7 +8,7 @@ the same at every line, and nothing is ducked where nobody is dubbed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,6 +42,11 @@ class MixControl:
     progress: Progress = no_progress
     cancelled: Callable[[], bool] = field(default=lambda: False)
     stall_s: float = 600
+
+    def half(self, number: int) -> MixControl:
+        """Return the control of the first (0) or second (1) of two passes over a whole."""
+        tell = self.progress
+        return replace(self, progress=lambda done, total: tell((done + number * total) / 2, total))
 
 
 def mix(
@@ -78,16 +83,15 @@ def mix(
     control = control or MixControl()
     recipe = _Recipe(bed, speech, tuple(spans), DUCK_DB[style], factor(speech_gain_db))
     duration_s = soundfile.info(speech).duration
-    raw = _measure_mix(recipe, duration_s, control)
+    raw = _measure_mix(recipe, duration_s, control.half(0))
     gain_db, ceiling_db = TARGET_LUFS - raw.integrated_lufs, MAX_TRUE_PEAK_DBTP - 0.5
+    tries = control.half(1)
     for tolerance_lu in TOLERANCES_LU:
-        _encode(recipe, target, gain_db, ceiling_db, duration_s, control)
+        _encode(recipe, target, gain_db, ceiling_db, duration_s, tries)
         got = measure_loudness(target)
-        if (
-            abs(got.integrated_lufs - TARGET_LUFS) <= tolerance_lu
-            and got.true_peak_dbtp <= MAX_TRUE_PEAK_DBTP
-        ):
+        if _is_right(got, tolerance_lu):
             return got
+        tries = replace(control, progress=no_progress)
         gain_db += TARGET_LUFS - got.integrated_lufs
         ceiling_db -= max(0.0, got.true_peak_dbtp - MAX_TRUE_PEAK_DBTP + 0.1)
     raise MediaError(
@@ -115,6 +119,11 @@ class _Recipe:
                 gain = duck_gain(self.spans, position, len(voice), self.depth_db)
                 yield under * gain[:, None] + voice[:, None] * np.float32(self.speech_factor)
                 position += len(voice)
+
+
+def _is_right(got: Loudness, tolerance_lu: float) -> bool:
+    near = abs(got.integrated_lufs - TARGET_LUFS) <= tolerance_lu
+    return near and got.true_peak_dbtp <= MAX_TRUE_PEAK_DBTP
 
 
 def _measure_mix(recipe: _Recipe, duration_s: float, control: MixControl) -> Loudness:

@@ -297,6 +297,19 @@ class TestControl:
         assert max(done for done, _ in seen) == pytest.approx(SECONDS, abs=0.1)
         assert {total for _, total in seen} == {SECONDS}
 
+    def test_progress_only_grows(
+        self, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Measuring is the first half, encoding the second; another try tells nothing more."""
+        told = [Loudness(-20, -3), Loudness(TARGET_LUFS, -3)]
+        monkeypatch.setattr(mixing, "measure_loudness", lambda path: told.pop(0))
+        seen: list[float] = []
+        control = MixControl(progress=lambda done, total: seen.append(done))
+        mix(save_bed(tmp_path / "b.wav", hum()), speech, SPANS, tmp_path / "o.mka", control=control)
+        assert seen == sorted(seen)
+        assert seen[0] <= SECONDS / 2
+        assert told == []
+
     def test_cancelling_stops_the_mix(self, tmp_path: Path) -> None:
         """Cancelled in its middle, the mix raises at once and leaves no ffmpeg."""
         soundfile.write(tmp_path / "s.wav", np.zeros(SAMPLE_RATE * 1200, np.int16), SAMPLE_RATE)
