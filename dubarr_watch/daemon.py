@@ -16,8 +16,8 @@ from types import FrameType
 
 import structlog
 
+from dubarr_watch.dubbing.leftovers import remove_leftovers
 from dubarr_watch.dubbing.pipeline import Pipeline
-from dubarr_watch.dubbing.publishing import remove_leftovers
 from dubarr_watch.engines import catalog
 from dubarr_watch.engines.embedded_languages import language_note
 from dubarr_watch.engines.host import EngineHost

@@ -12,28 +12,19 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from dubarr_watch.errors import (
-    DiskFull,
-    DubarrError,
-    MediaError,
-    NotWritable,
-    PublishError,
-    VideoChanged,
-)
-from dubarr_watch.library.naming import temporary_name, writing_job
+from dubarr_watch.dubbing.publishing_errors import READ_ONLY, in_words, plain_errors
+from dubarr_watch.errors import DiskFull, PublishError
+from dubarr_watch.library.naming import temporary_name
 
 SPARE_BYTES = 16 * 1024 * 1024
 """Space that stays free beyond what is written: a full disk hurts more than a missing dub."""
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 # File systems that cannot do something harmless to leave out say so in many ways.
 _UNSUPPORTED = frozenset(
     {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR}
@@ -97,7 +88,7 @@ def publish(
         DubarrError: What `write` or `verify` raise.
     """
     folder = place.target.parent
-    with _plain_errors(place):
+    with plain_errors(place.target, place.still_there):
         _refuse_taken(place)
         _refuse_long(place.target)
         _preflight(folder, needs_bytes)
@@ -137,7 +128,7 @@ def check_place(target: Path, *, job: int, needs_bytes: int) -> None:
         VideoChanged: Its folder is gone.
         PublishError, DiskFull, NotWritable: See `publish`.
     """
-    with _plain_errors(Place(target=target, job=job, still_there=lambda: None)):
+    with plain_errors(target, lambda: None):
         _refuse_long(target)
         _preflight(target.parent, needs_bytes)
         temporary = target.with_name(temporary_name(target.name, job))
@@ -189,38 +180,6 @@ def publish_file(
     return publish(place, write, verify, needs_bytes=size)
 
 
-def remove_leftovers(folder: Path, job: int | None = None) -> list[Path]:
-    """Remove temporary files that an ended process left in a folder.
-
-    Args:
-        folder: The folder to look at; folders below are not.
-        job: Only this job's; nothing: every job's.
-
-    Returns:
-        What was removed. A folder that is gone or cannot be read has nothing to remove.
-    """
-    removed: list[Path] = []
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        _log.info("leftovers not looked for", folder=folder, reason=error.strerror)
-        return removed
-    for name in names:
-        writer = writing_job(name)
-        if writer is None or (job is not None and writer != job):
-            continue
-        path = folder / name
-        try:
-            if not stat.S_ISREG(path.lstat().st_mode):
-                continue
-            path.unlink()
-        except OSError as error:
-            _log.warning("leftover not removed", path=path, reason=error.strerror)
-        else:
-            removed.append(path)
-    return removed
-
-
 def _refuse_taken(place: Place) -> None:
     if place.may_replace or not os.path.lexists(place.target):
         return
@@ -246,8 +205,8 @@ def _preflight(folder: Path, needs_bytes: int) -> None:
     # Some network file systems report nothing at all; then only trying tells.
     if usage.total > 0 and usage.free < needs_bytes + SPARE_BYTES:
         raise DiskFull(
-            f"There is not enough space: {_size(needs_bytes + SPARE_BYTES)} needed, "
-            f"{_size(usage.free)} free.",
+            f"There is not enough space: {in_words(needs_bytes + SPARE_BYTES)} needed, "
+            f"{in_words(usage.free)} free.",
             hint="Free some space, then retry the job.",
             path=folder,
         )
@@ -300,7 +259,7 @@ def _sync_folder(folder: Path) -> None:
         _sync(folder)
     except OSError as error:
         # The name is in place; only its survival of a power cut is less sure.
-        if error.errno not in _UNSUPPORTED | _READ_ONLY:
+        if error.errno not in _UNSUPPORTED | READ_ONLY:
             raise
         _log.debug("folder not synced", path=folder, reason=error.strerror)
 
@@ -320,61 +279,3 @@ def _give_name(temporary: Path, place: Place) -> None:
             raise
         _refuse_taken(place)
         os.replace(temporary, place.target)  # noqa: PTH105 - the seam where tests fail it
-
-
-@contextlib.contextmanager
-def _plain_errors(place: Place) -> Iterator[None]:
-    """Turn what the operating system and ffmpeg say into what the user can do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _GONE:
-            place.still_there()
-        raise _explained(error, place.target) from error
-    except MediaError as error:
-        words = error.message.lower()
-        if any(os.strerror(code).lower() in words for code in _FULL):
-            raise _full(place.target) from error
-        raise
-
-
-def _explained(error: OSError, target: Path) -> DubarrError:
-    if error.errno in _FULL:
-        return _full(target)
-    if error.errno in _READ_ONLY:
-        return NotWritable(
-            f"I may not write here: {error.strerror}.",
-            hint="Mount the folder writable and give its owner or group write permission.",
-            path=target.parent,
-        )
-    if error.errno == errno.ENAMETOOLONG:
-        return PublishError(
-            "The name is too long for this file system.",
-            hint="Give the video a shorter name, then retry the job.",
-            path=target,
-        )
-    if error.errno in _GONE and not target.parent.is_dir():
-        return VideoChanged("The video's folder is not there any more.", path=target.parent)
-    return PublishError(
-        f"The file could not be put in place: {error.strerror or error}.",
-        hint="Check the disk or the network mount, then retry the job.",
-        path=target,
-    )
-
-
-def _full(target: Path) -> DiskFull:
-    try:
-        left = f"; {_size(shutil.disk_usage(target.parent).free)} is free now"
-    except OSError:
-        left = ""
-    return DiskFull(
-        f"The disk or the quota ran full while writing{left}.",
-        hint="Free some space, then retry the job.",
-        path=target.parent,
-    )
-
-
-def _size(size_bytes: int) -> str:
-    if size_bytes >= 1_000_000_000:
-        return f"{size_bytes / 1e9:.1f} GB"
-    return f"{size_bytes / 1e6:.1f} MB"

@@ -12,11 +12,11 @@ from typing import NoReturn
 
 import pytest
 
+from dubarr_watch.dubbing.leftovers import remove_leftovers
 from dubarr_watch.dubbing.publishing import (
     Place,
     publish,
     publish_file,
-    remove_leftovers,
 )
 from dubarr_watch.errors import DiskFull, NotWritable, PublishError, VideoChanged
 from dubarr_watch.library.naming import temporary_name, writing_job

@@ -1,0 +1,45 @@
+"""Temporary files that an ended process left, and their removal."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import structlog
+
+from dubarr_watch.library.naming import writing_job
+
+_log = structlog.get_logger(__name__)
+
+
+def remove_leftovers(folder: Path, job: int | None = None) -> list[Path]:
+    """Remove temporary files that an ended process left in a folder.
+
+    Args:
+        folder: The folder to look at; folders below are not.
+        job: Only this job's; nothing: every job's.
+
+    Returns:
+        What was removed. A folder that is gone or cannot be read has nothing to remove.
+    """
+    removed: list[Path] = []
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        _log.info("leftovers not looked for", folder=folder, reason=error.strerror)
+        return removed
+    for name in names:
+        writer = writing_job(name)
+        if writer is None or (job is not None and writer != job):
+            continue
+        path = folder / name
+        try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                continue
+            path.unlink()
+        except OSError as error:
+            _log.warning("leftover not removed", path=path, reason=error.strerror)
+        else:
+            removed.append(path)
+    return removed
