@@ -10,7 +10,7 @@ from dubarr_watch.errors import CannotDub
 from dubarr_watch.languages import Language, same_language
 from dubarr_watch.media import Probe, Stream
 
-_USE_SIDECAR = "Set OUTPUT_MODE=sidecar to get the dub as a file beside the video."
+USE_SIDECAR = "Set OUTPUT_MODE=sidecar to get the dub as a file beside the video."
 
 # Tags that ffmpeg writes in MP4's usual place; any other needs the QuickTime way of keeping tags.
 # From libavformat/movenc.c, mov_write_ilst_tag, and what the container makes by itself.
@@ -98,7 +98,7 @@ def container_of(video: Probe) -> Container:
     raise CannotDub(
         f"A {suffix.lstrip('.').upper() or video.format_name} file cannot take another audio "
         "track.",
-        hint=_USE_SIDECAR,
+        hint=USE_SIDECAR,
         path=video.path,
     )
 

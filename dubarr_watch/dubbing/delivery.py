@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubarr_watch.dubbing.dub import Dub, Understood
-from dubarr_watch.dubbing.muxing import Watch, publish_muxed, publish_sidecar
+from dubarr_watch.dubbing.muxing import publish_muxed
+from dubarr_watch.dubbing.passes import Watch
 from dubarr_watch.dubbing.publishing import check_place, publish_file
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
 from dubarr_watch.dubbing.subtitles import Cue, write_srt
+from dubarr_watch.dubbing.track_file import publish_sidecar
 from dubarr_watch.dubbing.video import Video, still_there
 from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, content_key
 from dubarr_watch.engines.base import Span

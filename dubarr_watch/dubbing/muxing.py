@@ -1,4 +1,4 @@
-"""Finished tracks as media files: beside the video, or inside a copy that takes its place.
+"""Finished tracks inside their video: in a copy that takes its place.
 
 Nothing of the original is encoded again, reordered or left out. A copy is compared with the
 original stream by stream, packet data included, before it takes the original's name.
@@ -8,97 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dubarr_watch.dubbing import containers
-from dubarr_watch.dubbing.containers import Plan
+from dubarr_watch.dubbing.containers import USE_SIDECAR, Plan
+from dubarr_watch.dubbing.passes import (
+    DURATION_TOLERANCE_S,
+    Watch,
+    dub_tags,
+    half_of,
+    probe_written,
+    run_pass,
+)
 from dubarr_watch.dubbing.publishing import Place, publish
-from dubarr_watch.errors import MediaError, NotAVideo, PublishError, VideoChanged
+from dubarr_watch.errors import PublishError, VideoChanged
 from dubarr_watch.languages import Language, same_language
-from dubarr_watch.media import Probe, input_arguments, output_name, probe, run_ffmpeg
-
-DURATION_TOLERANCE_S = 0.5
-"""A container rounds a duration by less than a frame; an encoder pads by less than 0.1 s."""
-
-_USE_SIDECAR = "Set OUTPUT_MODE=sidecar to get the dub as a file beside the video."
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """How a publication is watched and stopped.
-
-    Attributes:
-        progress: Called with (done seconds, total seconds) of media.
-        cancelled: True ends it; nothing is published.
-        stall_s: Seconds without progress after which ffmpeg is ended.
-        on_step: Told each step, see `publishing.Place`.
-    """
-
-    progress: Callable[[float, float], None] | None = None
-    cancelled: Callable[[], bool] | None = None
-    stall_s: float = 600
-    on_step: Callable[[str], None] = lambda step: None
-
-
-def publish_sidecar(
-    audio: Path,
-    *,
-    target: Path,
-    language: Language,
-    duration_s: float,
-    still_there: Callable[[], None],
-    job: int,
-    may_replace: bool = False,
-    like: Path | None = None,
-    watch: Watch | None = None,
-) -> Path:
-    """Publish a track as a Matroska audio file beside its video.
-
-    Args:
-        audio: The encoded track, starting at the video's time 0.
-        target: Its final name, `Film.Dubarr.<code>.mka`.
-        language: What is spoken in it.
-        duration_s: How long it must be.
-        still_there: Raises `VideoChanged` when the video is gone or another.
-        job: The job, part of the temporary name.
-        may_replace: Whether an existing target is ours to replace.
-        like: The video, whose permissions and owner the track takes.
-        watch: Progress, cancel and stall.
-
-    Returns:
-        `target`.
-
-    Raises:
-        PublishError: The target is taken by a file that is not ours, or the result is not right.
-        DiskFull, NotWritable, VideoChanged, MediaError, JobCancelled: As they say.
-    """
-    watch = watch or Watch()
-
-    def write(temporary: Path) -> None:
-        arguments = [
-            *input_arguments(audio), "-map", "0:a:0", "-c", "copy",
-            "-map_metadata", "-1", "-map_chapters", "-1",
-            *_dub_tags(0, language), "-default_mode", "passthrough",
-            "-f", "matroska", output_name(temporary),
-        ]  # fmt: skip
-        _run(arguments, target, duration_s, watch)
-
-    def verify(temporary: Path) -> None:
-        found = _probe(temporary, target)
-        wrong = _wrong_sidecar(found, language, duration_s)
-        if wrong:
-            raise PublishError(f"The track did not pass its check: {wrong}.", path=target)
-
-    place = Place(
-        target=target,
-        job=job,
-        still_there=still_there,
-        may_replace=may_replace,
-        like=like,
-        on_step=watch.on_step,
-    )
-    return publish(place, write, verify, needs_bytes=audio.stat().st_size)
+from dubarr_watch.media import Probe, input_arguments, output_name, probe
 
 
 def publish_muxed(
@@ -140,34 +66,8 @@ def publish_muxed(
     still_there()
     before = _identity(target)
     original = probe(target)
-    container = containers.container_of(original)
-    languages = [language for language, _ in audios]
-    plan = containers.plan(original, container, _earlier_dubs(original, languages, earlier))
-    hashes = work / f"original.{job}.streamhash"
-
-    def write(temporary: Path) -> None:
-        pictures = _save_pictures(plan, work, job, watch)
-        arguments = [
-            *_inputs(plan, audios), *containers.copy_arguments(plan, pictures),
-            *_dub_arguments(plan, audios), "-f", container.muxer, output_name(temporary),
-            *_hash_arguments([stream.index for stream in plan.tracks], hashes),
-        ]  # fmt: skip
-        _run(arguments, target, original.duration_s, _half(watch, second=False))
-
-    def verify(temporary: Path) -> None:
-        found = _probe(temporary, target)
-        wrong = containers.difference(plan, found, languages, DURATION_TOLERANCE_S)
-        if not wrong and container.exact:
-            copies = work / f"copy.{job}.streamhash"
-            indexes = [stream.index for stream in containers.copied_tracks(plan, found)]
-            _run([*input_arguments(temporary), *_hash_arguments(indexes, copies)],
-                 target, original.duration_s, _half(watch, second=True))  # fmt: skip
-            if _hash_values(hashes) != _hash_values(copies):
-                wrong = "its streams do not hold the same data"
-        if wrong:
-            raise PublishError(
-                f"The copy is not equal to the original: {wrong}.", hint=_USE_SIDECAR, path=target
-            )
+    plan = _plan(original, [language for language, _ in audios], earlier)
+    copy = _Copy(plan, audios, work, job, watch)
 
     def unchanged() -> None:
         still_there()
@@ -184,67 +84,72 @@ def publish_muxed(
         on_step=watch.on_step,
     )
     needs = original.size_bytes + sum(path.stat().st_size for _, path in audios)
-    publish(place, write, verify, needs_bytes=needs)
+    publish(place, copy.write, copy.verify, needs_bytes=needs)
     return video
 
 
-def _run(arguments: Sequence[str], path: Path, duration_s: float, watch: Watch) -> None:
-    try:
-        run_ffmpeg(
-            arguments,
-            path=path,
-            duration_s=duration_s,
-            progress=watch.progress,
-            cancelled=watch.cancelled,
-            stall_s=watch.stall_s,
-        )
-    except MediaError as error:
-        error.hint = error.hint or _USE_SIDECAR
-        raise
-    if watch.progress:
-        # A short file is done before ffmpeg says how far it is.
-        watch.progress(duration_s, duration_s)
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A copy of a video, with tracks put into it.
+
+    Attributes:
+        plan: What is copied, and how.
+        audios: Language and encoded track of each dub.
+        work: The job's work folder.
+        job: The job.
+        watch: Progress, cancel and stall.
+    """
+
+    plan: Plan
+    audios: Sequence[tuple[Language, Path]]
+    work: Path
+    job: int
+    watch: Watch
+
+    def write(self, temporary: Path) -> None:
+        """Write it, and beside it the hashes of what was read."""
+        plan = self.plan
+        pictures = _save_pictures(plan, self.work, self.job, self.watch)
+        arguments = [
+            *_inputs(plan, self.audios), *containers.copy_arguments(plan, pictures),
+            *_dub_arguments(plan, self.audios),
+            "-f", plan.container.muxer, output_name(temporary),
+            *_hash_arguments([stream.index for stream in plan.tracks], self._hashes("original")),
+        ]  # fmt: skip
+        self._run(arguments, second=False)
+
+    def verify(self, temporary: Path) -> None:
+        """Compare it with the original.
+
+        Raises:
+            PublishError: It is not equal.
+        """
+        plan, target = self.plan, self.plan.original.path
+        found = probe_written(temporary, target)
+        languages = [language for language, _ in self.audios]
+        wrong = containers.difference(plan, found, languages, DURATION_TOLERANCE_S)
+        if not wrong and plan.container.exact:
+            indexes = [stream.index for stream in containers.copied_tracks(plan, found)]
+            hashing = _hash_arguments(indexes, self._hashes("copy"))
+            self._run([*input_arguments(temporary), *hashing], second=True)
+            if _hash_values(self._hashes("original")) != _hash_values(self._hashes("copy")):
+                wrong = "its streams do not hold the same data"
+        if wrong:
+            raise PublishError(
+                f"The copy is not equal to the original: {wrong}.", hint=USE_SIDECAR, path=target
+            )
+
+    def _hashes(self, of: str) -> Path:
+        return self.work / f"{of}.{self.job}.streamhash"
+
+    def _run(self, arguments: Sequence[str], *, second: bool) -> None:
+        original = self.plan.original
+        run_pass(arguments, original.path, original.duration_s, half_of(self.watch, second=second))
 
 
-def _half(watch: Watch, *, second: bool) -> Watch:
-    """Let one of two passes over a video tell its progress as half of the whole."""
-    tell = watch.progress
-    if tell is None:
-        return watch
-
-    def scaled(done_s: float, total_s: float) -> None:
-        tell((done_s + (total_s if second else 0)) / 2, total_s)
-
-    return replace(watch, progress=scaled)
-
-
-def _probe(temporary: Path, target: Path) -> Probe:
-    try:
-        return probe(temporary)
-    except NotAVideo as error:
-        raise PublishError(f"What was written is broken: {error.message}", path=target) from error
-
-
-def _wrong_sidecar(found: Probe, language: Language, duration_s: float) -> str:
-    if [stream.kind for stream in found.streams] != ["audio"]:
-        return "it is not one audio stream"
-    stream = found.streams[0]
-    if stream.language != language.iso639_2 or stream.title != language.track_title:
-        return f"it is tagged {stream.language or 'with no language'}, {stream.title!r}"
-    if "default" in stream.dispositions:
-        return "it is marked as default"
-    if abs(found.duration_s - duration_s) > DURATION_TOLERANCE_S:
-        return f"it is {found.duration_s:.2f} s long instead of {duration_s:.2f} s"
-    return ""
-
-
-def _dub_tags(index: int, language: Language) -> list[str]:
-    """Return the options that name output audio stream `index` as our dub."""
-    return [
-        f"-metadata:s:a:{index}", f"language={language.iso639_2}",
-        f"-metadata:s:a:{index}", f"title={language.track_title}",
-        f"-disposition:a:{index}", "dub",
-    ]  # fmt: skip
+def _plan(original: Probe, languages: Sequence[Language], earlier: Collection[Language]) -> Plan:
+    container = containers.container_of(original)
+    return containers.plan(original, container, _earlier_dubs(original, languages, earlier))
 
 
 def _identity(path: Path) -> tuple[int, int, int, int]:
@@ -290,7 +195,7 @@ def _dub_arguments(plan: Plan, audios: Sequence[tuple[Language, Path]]) -> list[
     first = sum(stream.kind == "audio" for stream in plan.tracks)
     for position, (language, _) in enumerate(audios):
         index = first + position
-        arguments += ["-map", f"{position + 1}:a:0", *_dub_tags(index, language)]
+        arguments += ["-map", f"{position + 1}:a:0", *dub_tags(index, language)]
         if plan.container.names_handlers:
             name = f"handler_name={language.track_title}"
             arguments += [f"-metadata:s:a:{index}", name]
@@ -309,7 +214,7 @@ def _save_pictures(plan: Plan, work: Path, job: int, watch: Watch) -> list[Path]
             *input_arguments(plan.original.path), "-map", f"0:{stream.index}", "-c", "copy",
             "-frames:v", "1", "-f", "rawvideo", output_name(file),
         ]  # fmt: skip
-        _run(arguments, plan.original.path, 0, watch)
+        run_pass(arguments, plan.original.path, 0, watch)
         saved.append(file)
     return saved
 

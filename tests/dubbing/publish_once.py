@@ -6,7 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from dubarr_watch.dubbing.muxing import Watch, publish_muxed, publish_sidecar
+from dubarr_watch.dubbing.muxing import publish_muxed
+from dubarr_watch.dubbing.passes import Watch
+from dubarr_watch.dubbing.track_file import publish_sidecar
 from dubarr_watch.languages import parse_language
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from dubarr_watch.dubbing import containers
-from dubarr_watch.dubbing.muxing import Watch, publish_muxed, publish_sidecar
+from dubarr_watch.dubbing.muxing import publish_muxed
+from dubarr_watch.dubbing.passes import Watch
+from dubarr_watch.dubbing.track_file import publish_sidecar
 from dubarr_watch.errors import (
     CannotDub,
     DiskFull,

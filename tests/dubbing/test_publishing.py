@@ -252,7 +252,7 @@ needs_namespaces = pytest.mark.skipif(
 _PUBLISH = """
 import sys
 from pathlib import Path
-from dubarr_watch.dubbing.muxing import publish_sidecar
+from dubarr_watch.dubbing.track_file import publish_sidecar
 from dubarr_watch.languages import parse_language
 library, dub, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 import dubarr_watch.dubbing.publishing as publishing
