@@ -32,6 +32,7 @@ from dubarr_watch.engines.base import (
     Transcriber,
     Translator,
 )
+from dubarr_watch.engines.openmp import library_folder
 from dubarr_watch.engines.process import ChildProcess, EngineUsage
 from dubarr_watch.engines.worker import build
 from dubarr_watch.errors import EngineCrashed, EngineError, EngineStuck, JobCancelled
@@ -157,7 +158,11 @@ class EngineHost:
 def engine_environment(settings: Settings) -> dict[str, str]:
     """Return the whole environment of an engine's process: what it needs, and no secret."""
     threads = str(usable_threads(settings))
-    return child_environment() | {
+    inherited = child_environment()
+    if libraries := library_folder(settings.config_dir / "run" / "lib"):
+        known = inherited.get("LD_LIBRARY_PATH")
+        inherited["LD_LIBRARY_PATH"] = f"{libraries}:{known}" if known else str(libraries)
+    return inherited | {
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8:backslashreplace",
         "HF_HUB_OFFLINE": "1",
