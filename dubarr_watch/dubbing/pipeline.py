@@ -21,6 +21,7 @@ from dubarr_watch.dubbing.transcript import Line, make_lines
 from dubarr_watch.dubbing.video import Video, open_video, still_there
 from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, content_key
 from dubarr_watch.engines.base import Progress, Transcript, Turn
+from dubarr_watch.engines.embedded_languages import embedded_language
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.errors import (
@@ -104,6 +105,10 @@ class _Run:
     meter: MemoryMeter
 
     def languages(self) -> list[LanguageResult]:
+        wanted = [parse_language(code) for code in self.job.languages]
+        ended = {one.code: result for one in wanted if (result := self._unspoken(one))}
+        if len(ended) == len(wanted):
+            return list(ended.values())
         known = self._understand()
         pipe = self.pipeline
         maker = TrackMaker(
@@ -114,11 +119,11 @@ class _Run:
             pipe.settings, pipe.store, pipe.host, pipe.specs, self.job, self.video, self.work,
             known, self.meter, self.control,
         )  # fmt: skip
-        ended: dict[str, LanguageResult] = {}
         bad_luck: DubarrError | None = None
         finished: list[tuple[Dub, list[PublishedTrack]]] = []
-        wanted = [parse_language(code) for code in self.job.languages]
         for i, language in enumerate(wanted):
+            if language.code in ended:
+                continue
             if result := self._not_needed(language, known):
                 ended[language.code] = result
                 continue
@@ -141,6 +146,14 @@ class _Run:
             self.control.report("report", 0.99)
             ended[code] = delivery.report(dub, [*tracks, *filter(None, [inside.get(code)])])
         return [ended[language.code] for language in wanted]
+
+    def _unspoken(self, language: Language) -> LanguageResult | None:
+        """Refuse at once, not after an hour of listening, what no engine here speaks."""
+        if not self.pipeline.specs.embedded or embedded_language(language.code):
+            return None
+        reason = f"No voice speaks {language.name}. See `dubarr-watch languages`."
+        log.warning("language failed", language=language.code, error=reason)
+        return LanguageResult(language, JobState.FAILED, reason)
 
     def _not_needed(self, language: Language, known: Understood) -> LanguageResult | None:
         if not known.lines:

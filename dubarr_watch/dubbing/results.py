@@ -77,5 +77,9 @@ def job_result(results: Sequence[LanguageResult]) -> JobResult:
         len(reasons) == 1 and len(results) == len(next(iter(reasons.values())))
     ):
         return JobResult(state, next(iter(reasons), ""), tuple(results))
-    told = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    told = " ".join(f"{', '.join(names)}: {_sentence(reason)}" for reason, names in reasons.items())
     return JobResult(state, told, tuple(results))
+
+
+def _sentence(reason: str) -> str:
+    return reason if reason.endswith((".", "!", "?")) else f"{reason}."

@@ -29,6 +29,8 @@ from dubarr_watch.languages import Language
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobRecord
 
+log = structlog.get_logger(__name__)
+
 MAX_SILENT_SHARE = 0.2
 """A track with more than this share of its lines missing is a failure, not a dub."""
 
@@ -87,6 +89,9 @@ class TrackMaker:
             TranslationIncomplete: Too many lines have no wording.
             DubarrError: A stage failed.
         """
+        notes = _notes(language, self.specs)
+        for note in notes:
+            log.warning("language", note=note)
         slots = make_slots(self.understood.lines, self.understood.audio.duration_s)
         wording = self._translate(language, slots, stage_progress("translate", report))
         report("cast", STAGE_SHARES["translate"])
@@ -104,7 +109,7 @@ class TrackMaker:
             loudness=mixed.loudness,
             cut_short=sum(done.outcome is Outcome.TRIMMED for done in fitted),
             left_silent=left_silent,
-            notes=_notes(language, self.specs),
+            notes=notes,
         )
 
     def _translate(
@@ -188,7 +193,7 @@ class TrackMaker:
         if not voices:
             raise CannotDub(
                 f"No voice speaks {language.name}.",
-                hint="`dubarr-watch doctor` lists the languages that can be spoken.",
+                hint="`dubarr-watch languages` lists those that can be spoken.",
             )
         return voices
 

@@ -50,9 +50,9 @@ def test_different_reasons_name_their_languages() -> None:
         result("es", FAILED, "No voice."),
         result("fr", DONE),
         result("it", FAILED, "No voice."),
-        result("pl", SKIPPED, "Is there."),
+        result("pl", SKIPPED, "Is there"),
     ]
-    assert job_result(results).reason == "Spanish, Italian: No voice.; Polish: Is there."
+    assert job_result(results).reason == "Spanish, Italian: No voice. Polish: Is there."
 
 
 def test_one_reason_of_several_names_its_language() -> None:
