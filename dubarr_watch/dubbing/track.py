@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import structlog
+
 from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
