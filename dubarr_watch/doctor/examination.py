@@ -28,6 +28,7 @@ CHECKS: dict[str, Check] = {
     "ffmpeg": media_tools.check_ffmpeg,
     "ffprobe": media_tools.check_ffprobe,
     "models": models.check_models,
+    "translation": models.check_translation,
     "speech_process": models.check_speech_process,
     "videos_writable": folders.check_videos_writable,
     "config_writable": partial(folders.check_writable, setting="CONFIG_DIR"),

@@ -51,6 +51,14 @@ def check_models_space(name: str, settings: Settings) -> CheckResult:
     return space_result(name, "MODELS_DIR", settings.models_dir, needed=need, wanted=need)
 
 
+def check_translation(name: str, settings: Settings) -> CheckResult:
+    """Start the translator with its model, and end it: it may lack a library of the system."""
+    spec = specs_for(resolve_profile(settings), settings).translator
+    with EngineHost(settings).engine("translator", spec, stall_s=_START_S) as engine:
+        engine.shorten("en", [])
+    return ok(name, "It starts, and its model loads.")
+
+
 def check_speech_process(name: str, settings: Settings) -> CheckResult:
     """Start the process that speaks, ask who it is, and end it."""
     spec = specs_for(resolve_profile(settings), settings).synthesizer
