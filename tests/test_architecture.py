@@ -1,0 +1,137 @@
+"""The rules of the house, held against every import: README's floors, and who may do what."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dubarr_watch"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_MODULE_LINES = 330
+
+# Who may import what nobody else does; a folder stands for all that is in it.
+MAY_IMPORT = {
+    "subprocess": {"media", "engines/process.py", "engines/catalog/packages.py", "demo/stage.py"},
+    "multiprocessing": {"engines"},
+    "ffmpeg": {"media"},
+    "peewee": {"store"},
+    "sqlite3": {"store", "doctor/machine.py"},  # the doctor tells its version
+}
+
+
+def floors() -> dict[str, int]:
+    """Return the floor of each top-level module, as README's picture of the house has it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    picture = readme.partition("## Architecture")[2].split("```")[1]
+    found: dict[str, int] = {}
+    floor = -1
+    for line in picture.strip().splitlines():
+        number, names = re.fullmatch(r"(\d?) +((?:\w+(?:/|\.py) *)+).*", line).groups()  # type: ignore[union-attr]
+        floor = int(number) if number else floor
+        found |= {re.sub(r"/|\.py", "", name): floor for name in names.split()}
+    return found
+
+
+def top(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), path)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full name of each module that a file imports."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def rooms_used(path: Path) -> set[str]:
+    """Return the other top-level modules of the package that a file imports."""
+    names = (name.split(".") for name in imports(path))
+    used = {parts[1] for parts in names if parts[0] == PACKAGE.name and len(parts) > 1}
+    return used - {top(path), "__version__"}
+
+
+FLOORS = floors()
+
+
+def test_readme_names_every_room() -> None:
+    """The picture of the house shows what is there, all of it, and nothing else."""
+    there = {top(path) for path in MODULES} - {"__init__", "__main__"}
+    assert set(FLOORS) == there
+
+
+def test_no_room_imports_an_upper_floor() -> None:
+    """Upper floors import lower ones, never the other way."""
+    attic = max(FLOORS.values())
+    wrong = [
+        (named(path), room)
+        for path in MODULES
+        for room in rooms_used(path)
+        if FLOORS[room] > FLOORS.get(top(path), attic)
+    ]
+    assert wrong == []
+
+
+def test_each_room_does_what_is_its_to_do() -> None:
+    """Only media starts ffmpeg, only engines start model processes, only store talks SQL."""
+    wrong = [
+        (named(path), name)
+        for path in MODULES
+        for name in roots(path) & set(MAY_IMPORT)
+        if not {named(path), *map(str, Path(named(path)).parents)} & MAY_IMPORT[name]
+    ]
+    assert wrong == []
+
+
+def test_only_settings_read_the_environment() -> None:
+    """Whoever else needs a value is handed it."""
+    reading = {"environ", "environb", "getenv", "getenvb"}
+    used = {
+        named(path): {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
+        | {name.removeprefix("os.") for name in imports(path)}
+        for path in MODULES
+        if top(path) != "settings"
+    }
+    assert [name for name, attributes in used.items() if attributes & reading] == []
+
+
+def test_no_module_is_too_long() -> None:
+    """A longer one asks to be two."""
+    lengths = {named(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert {n: lines for n, lines in lengths.items() if lines > LONGEST_MODULE_LINES} == {}
+
+
+def test_no_two_rooms_need_each_other() -> None:
+    """Rooms of one floor may know each other, but in one direction."""
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        graph.setdefault(top(path), set()).update(rooms_used(path))
+    TopologicalSorter(graph).prepare()
+
+
+def test_the_speech_process_is_a_project_of_its_own() -> None:
+    """It shares no code with the daemon: they speak over HTTP."""
+    sidecar = [path for path in (ROOT / "tts_sidecar").rglob("*.py") if ".venv" not in path.parts]
+    assert sidecar
+    assert set().union(*map(roots, sidecar)).isdisjoint({PACKAGE.name})
+    assert set().union(*map(roots, MODULES)).isdisjoint({"tts_sidecar"})
