@@ -15,7 +15,7 @@ from typing import Protocol
 from dubarr_watch.dubbing.casting import fallback_voice
 from dubarr_watch.dubbing.fitting import Fit, Outcome, Take, fit, fitting_chars, overlong
 from dubarr_watch.dubbing.transcript import Line
-from dubarr_watch.dubbing.translation import looks_wrong
+from dubarr_watch.dubbing.wording_checks import looks_wrong
 from dubarr_watch.engines.base import (
     Progress,
     ShortenRequest,

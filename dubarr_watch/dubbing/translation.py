@@ -8,7 +8,6 @@ wrong, and left out when it still does: source text is never spoken in place of 
 
 from __future__ import annotations
 
-import difflib
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from itertools import groupby
 
 from dubarr_watch.dubbing.subtitles import Cue
 from dubarr_watch.dubbing.transcript import Line
+from dubarr_watch.dubbing.wording_checks import DENSE, looks_wrong
 from dubarr_watch.engines.base import (
     Progress,
     SourceText,
@@ -36,16 +36,8 @@ BUDGET_SLACK = 1.1
 """A tenth over the budget is left to the fitting of the take."""
 
 _BREAK = re.compile(r"[,;:.!?…—–，。！？、；：][\"'”’)\]]*$")
-_WORD = re.compile(r"\w+")
-_DIGITS = re.compile(r"\d+")
-_NOTE = re.compile(r"(?i)^\W*(?:translat\w*|answer|output|note)\b[^.!?]*:|[(（]")
-# Chinese, Japanese and Thai are written without spaces; a break may fall after any character.
-_DENSE = r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
-_PIECE = re.compile(rf"{_DENSE}[^\w\s「『（《]*")
-_DENSE_CHAR = re.compile(_DENSE)
-_DENSE_WORTH = 3
-"""Letters of an alphabet that say as much as one such character."""
-
+# Where there are no spaces a break may fall after any character.
+_PIECE = re.compile(rf"{DENSE}[^\w\s「『（《]*")
 COVERED_SHARE = 0.3
 """A cue is spoken by every line that shares this much of the cue or of the line with it."""
 
@@ -150,32 +142,6 @@ def split_wording(text: str, durations_s: Sequence[float]) -> list[str]:
     return [*pieces, "".join(words[start:]).strip()]
 
 
-def looks_wrong(source: str, translation: str, max_chars: int) -> bool:
-    """Tell whether a translation cannot be right, by its length, its numbers or its words.
-
-    The checks know no language: they find refusals, notes, untouched source text and answers that
-    belong to another line, not clumsy wording.
-    """
-    text = translation.strip()
-    if not _WORD.search(text) or "\n\n" in text or "```" in text:
-        return True
-    source_length, length = _length(source), _length(text)
-    if length > 40 + 2.5 * max(source_length, max_chars):
-        return True
-    if source_length > 40 and length < 0.25 * source_length:
-        return True
-    source_words, words = _words(source), _words(text)
-    if len(source_words) > 3 and difflib.SequenceMatcher(None, source_words, words).ratio() > 0.8:
-        return True
-    if source_words == words and _is_translatable(source):
-        return True
-    if _NOTE.search(text) and not _NOTE.search(source):
-        return True
-    # Other numbers than the source's are the mark of a neighbour's answer.
-    wanted, got = _numbers(source), _numbers(text)
-    return bool(wanted and got and wanted.isdisjoint(got))
-
-
 def _budget(slot_s: float, chars_per_s: float) -> int:
     return max(MIN_BUDGET_CHARS, round(slot_s * chars_per_s * BUDGET_SLACK))
 
@@ -278,21 +244,3 @@ def _breakable(text: str) -> list[str]:
             pieces.append(word[end:])
         pieces[-1] += " "
     return pieces
-
-
-def _is_translatable(source: str) -> bool:
-    """Tell names and interjections, which stay as they are, from words that must change."""
-    found = _WORD.findall(source)
-    return len(set(map(str.lower, found))) > 1 and any(word.islower() for word in found)
-
-
-def _length(text: str) -> int:
-    return len(text) + (_DENSE_WORTH - 1) * len(_DENSE_CHAR.findall(text))
-
-
-def _numbers(text: str) -> set[int]:
-    return {int(digits) for digits in _DIGITS.findall(text)}
-
-
-def _words(text: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(text)]

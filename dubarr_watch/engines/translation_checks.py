@@ -1,4 +1,8 @@
-"""What makes an answer of a language model unfit to be spoken."""
+"""What makes an answer of a language model no answer: its shape, script and repetitions.
+
+What is refused here is asked for again. Length and meaning are judged once more where lines are
+translated, whatever engine answered.
+"""
 
 from __future__ import annotations
 

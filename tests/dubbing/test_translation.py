@@ -16,10 +16,10 @@ from dubarr_watch.dubbing.translation import (
     MIN_BUDGET_CHARS,
     Origin,
     TranslatedLine,
-    looks_wrong,
     split_wording,
     translate_lines,
 )
+from dubarr_watch.dubbing.wording_checks import looks_wrong
 from dubarr_watch.engines.base import (
     Progress,
     ShortenRequest,

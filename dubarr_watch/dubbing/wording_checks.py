@@ -1,0 +1,64 @@
+"""Whether a wording can be that of a line, whichever engine wrote it.
+
+An engine looks at the shape of what its model answers, so as to ask again; this is the last look
+before anything is spoken: at meaning, as far as length, numbers and words tell it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+DENSE = r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+"""One character of Chinese, Japanese or Thai, which are written without spaces, as a pattern."""
+
+_WORD = re.compile(r"\w+")
+_DIGITS = re.compile(r"\d+")
+_NOTE = re.compile(r"(?i)^\W*(?:translat\w*|answer|output|note)\b[^.!?]*:|[(（]")
+_DENSE_CHAR = re.compile(DENSE)
+_DENSE_WORTH = 3
+"""Letters of an alphabet that say as much as one such character."""
+
+
+def looks_wrong(source: str, translation: str, max_chars: int) -> bool:
+    """Tell whether a translation cannot be right, by its length, its numbers or its words.
+
+    The checks know no language: they find refusals, notes, untouched source text and answers that
+    belong to another line, not clumsy wording.
+    """
+    text = translation.strip()
+    if not _WORD.search(text) or "\n\n" in text or "```" in text:
+        return True
+    source_length, length = _length(source), _length(text)
+    if length > 40 + 2.5 * max(source_length, max_chars):
+        return True
+    if source_length > 40 and length < 0.25 * source_length:
+        return True
+    source_words, words = _words(source), _words(text)
+    if len(source_words) > 3 and difflib.SequenceMatcher(None, source_words, words).ratio() > 0.8:
+        return True
+    if source_words == words and _is_translatable(source):
+        return True
+    if _NOTE.search(text) and not _NOTE.search(source):
+        return True
+    # Other numbers than the source's are the mark of a neighbour's answer.
+    wanted, got = _numbers(source), _numbers(text)
+    return bool(wanted and got and wanted.isdisjoint(got))
+
+
+def _is_translatable(source: str) -> bool:
+    """Tell names and interjections, which stay as they are, from words that must change."""
+    found = _WORD.findall(source)
+    return len(set(map(str.lower, found))) > 1 and any(word.islower() for word in found)
+
+
+def _length(text: str) -> int:
+    return len(text) + (_DENSE_WORTH - 1) * len(_DENSE_CHAR.findall(text))
+
+
+def _numbers(text: str) -> set[int]:
+    return {int(digits) for digits in _DIGITS.findall(text)}
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
