@@ -101,15 +101,16 @@ class JobRunner:
 
     def _finished(self, job: JobRecord, result: JobResult, started: float) -> Ended:
         seconds = time.monotonic() - started
+        reason = self.settings.without_secrets(result.reason)
         with self.store.transaction():
             for language in result.languages:
                 self._keep(job, language)
             ended = self.store.jobs.finish(
-                job.id, result.state, result.reason, event=self.event_for(result.state)
+                job.id, result.state, reason, event=self.event_for(result.state)
             )
         if result.state is not JobState.FAILED:
             self._clear(job)
-        log.info("job ended", state=result.state, reason=result.reason, seconds=round(seconds, 1))
+        log.info("job ended", state=result.state, reason=reason, seconds=round(seconds, 1))
         return Ended(ended, result, seconds)
 
     def _keep(self, job: JobRecord, language: LanguageResult) -> None:
@@ -118,7 +119,7 @@ class JobRunner:
             job.id,
             language.language.code,
             language.state,
-            language.reason,
+            self.settings.without_secrets(language.reason),
             report=language.report_path,
             summary=json.dumps(asdict(report.summary)) if report else "",
         )
@@ -135,6 +136,7 @@ class JobRunner:
 
     def _failed(self, job: JobRecord, error: DubarrError, started: float) -> Ended:
         seconds = time.monotonic() - started
+        error = self._without_secrets(error)
         if worth_another_try(error) and job.attempts < self.settings.max_attempts:
             log.info("job queued again", attempt=job.attempts, of=self.settings.max_attempts)
             reason = f"Tried again after: {error.message}"
@@ -151,6 +153,11 @@ class JobRunner:
         if isinstance(error, CannotDub) or ended.state is JobState.CANCELLED:
             self._clear(job)
         return Ended(ended, None, seconds, error)
+
+    def _without_secrets(self, error: DubarrError) -> DubarrError:
+        # Its words may quote an answer, which may quote a key; `status` and messages repeat them.
+        blot = self.settings.without_secrets
+        return type(error)(blot(error.message), hint=blot(error.hint), path=error.path)
 
     def _clear(self, job: JobRecord) -> None:
         if not self.settings.debug_mode:

@@ -15,7 +15,6 @@ from dubarr_watch.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_BLOT = "***"
 
 Check = Callable[[str, Settings], CheckResult]
 """Called with the name that its result is to carry."""
@@ -56,9 +55,8 @@ def examine(settings: Settings, checks: dict[str, Check] | None = None) -> Itera
         settings: All settings.
         checks: Which, by name; all of them unless told.
     """
-    secrets = settings.secrets()
     for name, check in (CHECKS if checks is None else checks).items():
-        yield _without(secrets, _guarded(name, check, settings))
+        yield _without_secrets(settings, _guarded(name, check, settings))
 
 
 def without_settings(problem: SettingsInvalid) -> list[CheckResult]:
@@ -96,9 +94,7 @@ def _told(error: DubarrError) -> str:
     return str(type(error)(error.message, path=error.path))
 
 
-def _without(secrets: list[str], result: CheckResult) -> CheckResult:
+def _without_secrets(settings: Settings, result: CheckResult) -> CheckResult:
     # An error's words may quote anything.
-    found, advice = result.found, result.advice
-    for secret in secrets:
-        found, advice = found.replace(secret, _BLOT), advice.replace(secret, _BLOT)
+    found, advice = map(settings.without_secrets, (result.found, result.advice))
     return replace(result, found=found, advice=advice)

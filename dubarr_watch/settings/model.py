@@ -222,6 +222,12 @@ class Settings(BaseSettings):
         # A shorter word would blot out innocent text everywhere, and guards nothing anyway.
         return sorted({word for word in words if len(word) > 5}, key=len, reverse=True)
 
+    def without_secrets(self, text: str) -> str:
+        """Return a text that others will read, with `***` for every secret in it."""
+        for secret in self.secrets():
+            text = text.replace(secret, "***")
+        return text
+
     @classmethod
     def settings_customise_sources(
         cls,
