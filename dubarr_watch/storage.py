@@ -35,15 +35,19 @@ def write_atomically(path: Path, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
-            _sync_folder(path.parent)
+            sync(path.parent)
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last: the name is on the disk only when its folder is."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Make what was written last: a file's content, or a folder's names after a rename.
+
+    Raises:
+        OSError: The file system cannot.
+    """
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

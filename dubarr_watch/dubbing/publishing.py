@@ -21,6 +21,7 @@ import structlog
 from dubarr_watch.dubbing.publishing_errors import READ_ONLY, in_words, plain_errors
 from dubarr_watch.errors import DiskFull, PublishError
 from dubarr_watch.library.naming import temporary_name
+from dubarr_watch.storage import sync
 
 SPARE_BYTES = 16 * 1024 * 1024
 """Space that stays free beyond what is written: a full disk hurts more than a missing dub."""
@@ -101,7 +102,7 @@ def publish(
             verify(temporary)
             place.on_step("verified")
             _take_after(temporary, place)
-            _sync(temporary)
+            sync(temporary)
             place.on_step("synced")
             place.still_there()
             place.on_step("asked")
@@ -246,17 +247,9 @@ def _best_effort(path: Path, change: Callable[[], None]) -> None:
         _log.debug("attributes not kept", path=path, reason=error.strerror)
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _sync_folder(folder: Path) -> None:
     try:
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         # The name is in place; only its survival of a power cut is less sure.
         if error.errno not in _UNSUPPORTED | READ_ONLY:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from dubarr_watch.library.mounts import mount_point
+from dubarr_watch.library.mounts import identity_of, mount_point
 from dubarr_watch.store.store import Store
 
 _LOG = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class Anchor:
         """
         holds = readable and (videos > 0 or known == 0 or self._same_folder())
         if holds:
-            self._seen = _identity(self._root)
+            self._seen = identity_of(self._root)
         if self.holds and not holds:
             _LOG.warning(
                 "library_away",
@@ -73,16 +73,8 @@ class Anchor:
         self._store.meta.set(_BASELINE, json.dumps(kept))
 
     def _same_folder(self) -> bool:
-        identity = _identity(self._root)
+        identity = identity_of(self._root)
         return identity is not None and identity == self._seen
 
     def _mount(self) -> str:
         return os.fsencode(mount_point(self._root)).hex()
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

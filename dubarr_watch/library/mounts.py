@@ -33,6 +33,15 @@ def mount_point(path: Path, *, mountinfo: Path = _MOUNTINFO) -> Path:
     return Path(_mount_of(path, mountinfo)[0] or "/")
 
 
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of what is at a path now, or nothing when nothing can be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _mount_of(path: Path, mountinfo: Path) -> tuple[str, str]:
     try:
         lines = mountinfo.read_bytes().splitlines()

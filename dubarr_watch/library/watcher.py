@@ -34,6 +34,8 @@ from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Mask, WatchCallback
 from watchdog.observers.inotify_c import WatchDescriptor as Watch
 
+from dubarr_watch.library.mounts import identity_of
+
 _LOG = structlog.get_logger(__name__)
 
 # Without OPEN and CLOSE_NOWRITE: walking the library raises those, and watchdog walks it.
@@ -113,7 +115,7 @@ class Watcher:
         """
         with self._lock:
             sound = self._observer is not None and self._observer.sound()
-            if sound and self._identity == _identity(self._root):
+            if sound and self._identity == identity_of(self._root):
                 return False
             if time.monotonic() - self._started_s < self._pause_s or not self._root.is_dir():
                 return False
@@ -134,7 +136,7 @@ class Watcher:
     def _start(self) -> None:
         self._started_s = time.monotonic()
         self._problem = ""
-        identity = _identity(self._root)
+        identity = identity_of(self._root)
         if identity is None:
             self._problem = "The folder is not there."
             return
@@ -264,14 +266,6 @@ def _limit_words(error: OSError) -> str:
     if error.errno == errno.EMFILE:
         return f"The limit of inotify instances is reached. {_LIMIT_HINT}"
     return ""
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 # watchdog logs every reconciliation by itself; what matters of it is logged here.

@@ -23,6 +23,7 @@ from dubarr_watch.engines.catalog.hub import Hub
 from dubarr_watch.engines.catalog.listing import MIB, Model, ModelFile, Package, Part
 from dubarr_watch.engines.catalog.packages import Shelf, needs_node
 from dubarr_watch.errors import DiskFull, ModelError, ModelHashMismatch, ModelUnreachable
+from dubarr_watch.storage import sync
 
 log = structlog.get_logger(__name__)
 
@@ -191,7 +192,7 @@ class Assembly:
                 hint="It was thrown away. Try again: dubarr-watch models pull. If it stays so, the"
                 " source or something on the way to it (a proxy, a mirror) has other bytes.",
             )
-        _sync(incomplete)
+        sync(incomplete)
         incomplete.replace(self._work / file.path)
 
     def _require_one_of_the_optional(self, left_out: Sequence[str]) -> None:
@@ -210,13 +211,13 @@ class Assembly:
             path.unlink()
         model_folder.write_stamp(self._model, self._work, left_out)
         for parent in {path.parent for path in self._work.rglob("*")}:
-            _sync(parent)
+            sync(parent)
         old = self._final.with_name(f".old-{self._model.name}")
         shutil.rmtree(old, ignore_errors=True)
         with suppress(FileNotFoundError):
             self._final.rename(old)
         self._work.rename(self._final)
-        _sync(self._final.parent)
+        sync(self._final.parent)
         shutil.rmtree(old, ignore_errors=True)
 
     def _incomplete(self, file: ModelFile) -> Path:
@@ -245,14 +246,6 @@ def _link_or_copy(source: Path, target: Path) -> None:
         target.hardlink_to(source)
     except OSError:  # a file system without hard links
         shutil.copyfile(source, target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _size_of(path: Path) -> int:
