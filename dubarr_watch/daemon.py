@@ -164,6 +164,8 @@ class Daemon:
         if workshop.profile is Profile.EMBEDDED and settings.profile is Profile.AUTO:
             told["because"] = "OPENAI_API_KEY and HF_TOKEN are not both set"
         log.info("watching", **told)
+        if settings.mock_mode:
+            log.warning("mock", note="MOCK_MODE is on: every model is a fake, tracks hold tones")
         for language in settings.target_langs:
             if workshop.profile is Profile.EMBEDDED and (note := language_note(language.code)):
                 log.warning("language", language=language.name, note=note)

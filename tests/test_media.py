@@ -301,6 +301,17 @@ class TestFeeding:
             self.run(lambda stdin: stdin.write(bytes(10**7)), tmp_path / "nowhere" / "o.flac")
 
 
+def test_the_reason_is_a_sentence_that_names_no_path(tmp_path: Path) -> None:
+    """ffprobe's own words begin with the path it was given and end without a stop."""
+    text = tmp_path / "Text.mkv"
+    text.write_text("no video")
+    with pytest.raises(NotAVideo) as refused:
+        probe(text)
+    assert refused.value.message == (
+        "This is no media file that ffprobe understands: Invalid data found when processing input."
+    )
+
+
 def test_a_missing_ffmpeg_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither on PATH nor bundled: the hint says how to get it."""
     monkeypatch.setattr("shutil.which", lambda name: None)

@@ -43,9 +43,11 @@ def specs_for(profile: Profile, settings: Settings) -> EngineSpecs:
         return _mock()
     if profile is Profile.EMBEDDED:
         return _embedded(settings)
+    why = " It was chosen because OPENAI_API_KEY and HF_TOKEN are set."
     raise SettingsInvalid(
-        f"PROFILE: this version has no engines for the {profile} profile.",
-        hint="Set PROFILE=embedded.",
+        f"PROFILE={settings.profile}: this version has no engines for the {profile} profile yet."
+        f"{why if settings.profile is Profile.AUTO else ''}",
+        hint="Set PROFILE=embedded to dub with small models, which need no key.",
     )
 
 

@@ -14,8 +14,10 @@ _SUMMARY = re.compile(r"^Conversion failed!|^(frame|size)=|\] ?video:\d|^video:\
 
 
 def last_words(stderr: bytes, path: Path) -> str:
-    """Return the line of standard error that tells most, the file in it called `it`."""
+    """Return the line of standard error that tells most, as a sentence; the file is `it`."""
     text = stderr[-_TAIL_BYTES:].decode("utf-8", "replace").replace(input_name(path), "it")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not _SUMMARY.search(line)] or lines
-    return telling[-1][:300] if telling else "it said nothing."
+    if not telling:
+        return "it said nothing."
+    return f"{telling[-1].removeprefix('it: ').rstrip('.')[:300]}."
