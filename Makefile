@@ -114,6 +114,8 @@ run: ## The daemon: make run VIDEOS=~/Videos LANGS=es
 	$(MAKE) models
 	$(FOLDERS)
 	export VIDEOS_DIR="$${VIDEOS/#\~/$$HOME}" TARGET_LANGS="$$LANGS"
+	echo "How far it is, from another terminal in this folder:" >&2
+	echo "  VIDEOS_DIR=$${VIDEOS_DIR@Q} CONFIG_DIR=$${CONFIG_DIR@Q} .venv/bin/dubarr-watch status" >&2
 	exec .venv/bin/dubarr-watch run
 
 test: models lint ## Every check and every test
