@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import shutil
@@ -56,7 +57,9 @@ def ffmpeg(*arguments: str | Path) -> bytes:
 
 @functools.cache
 def _cache() -> Path:
-    return Path(tempfile.mkdtemp(prefix="dubarr-watch-tests-"))
+    folder = Path(tempfile.mkdtemp(prefix="dubarr-watch-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @functools.cache

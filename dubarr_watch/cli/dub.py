@@ -133,7 +133,11 @@ def _record(path: Path, workshop: Workshop) -> int:
         stat = path.stat()
         print_ = fingerprint(path)
     except OSError as error:
-        raise CannotDub(f"This file cannot be read: {error.strerror}.", path=path) from error
+        raise CannotDub(
+            f"This file cannot be read: {error.strerror}.",
+            hint="Give the user that runs dubarr-watch the right to read it.",
+            path=path,
+        ) from error
     return workshop.store.videos.record(
         path, stat.st_size, stat.st_mtime_ns, print_, VideoState.BASELINE
     ).id

@@ -69,6 +69,14 @@ class TestForPeople:
         assert refused.returncode == 3
         assert "no sound" in refused.stdout
 
+    def test_a_file_that_cannot_be_read_ends_with_3(self, program: Program) -> None:
+        broken = program.videos / "Film.mkv"
+        broken.symlink_to("/proc/self/mem")  # no user at all reads its first byte
+        refused = program.run("dub", broken)
+        assert refused.returncode == 3
+        assert "cannot be read" in refused.stderr
+        assert "the right to read it" in refused.stderr
+
     def test_missing_models_end_with_4(self, program: Program, film: Path) -> None:
         refused = program.run("dub", film, MOCK_MODE="false", PROFILE="embedded")
         assert refused.returncode == 4
