@@ -369,6 +369,11 @@ class TestWording:
             "Spanish, Polish, took 12 min.\nThe disk is full.\nWhat to do: Free some space."
         )
 
+    def test_a_job_with_some_languages_is_not_called_a_failure_alone(self) -> None:
+        """Somebody who reads only the title knows that there is something to hear."""
+        message = compose([ended(1, event=NotifyEvent.FAILED, reason="No.", partly=True)])
+        assert message.title == "Only partly dubbed: Film.mkv"
+
     def test_warning_says_what_to_check(self) -> None:
         """A job with warnings asks for a look."""
         message = compose([ended(1, event=NotifyEvent.DONE_WITH_WARNINGS, reason="2 lines cut.")])

@@ -77,8 +77,12 @@ def job_result(results: Sequence[LanguageResult]) -> JobResult:
         len(reasons) == 1 and len(results) == len(next(iter(reasons.values())))
     ):
         return JobResult(state, next(iter(reasons), ""), tuple(results))
-    told = " ".join(f"{', '.join(names)}: {_sentence(reason)}" for reason, names in reasons.items())
-    return JobResult(state, told, tuple(results))
+    told = [f"{', '.join(names)}: {_sentence(reason)}" for reason, names in reasons.items()]
+    # Beside a failure it is worth saying what went well.
+    dubbed = [one.language.name for one in results if one.tracks and not one.reason]
+    if state is JobState.FAILED and dubbed:
+        told.append(f"{', '.join(dubbed)}: dubbed.")
+    return JobResult(state, " ".join(told), tuple(results))
 
 
 def _sentence(reason: str) -> str:

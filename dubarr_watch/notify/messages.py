@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dubarr_watch.errors import printable
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import NotifyEvent
-from dubarr_watch.store.records import JobRecord, ResultRecord
+from dubarr_watch.store.records import JobRecord, JobState, ResultRecord
 
 DIGEST_ENTRIES = 10
 """Films that one digest names; some services cut a message at about a thousand characters."""
@@ -22,6 +22,8 @@ _HEADLINES = {
     NotifyEvent.DONE_WITH_WARNINGS: "Dubbed, please check",
     NotifyEvent.FAILED: "Could not dub",
 }
+_WITH_TRACK = (JobState.DONE, JobState.DONE_WITH_WARNINGS)
+_PARTLY = "Only partly dubbed"
 _SEVERITY = (NotifyEvent.DONE, NotifyEvent.DONE_WITH_WARNINGS, NotifyEvent.FAILED)
 
 
@@ -40,6 +42,7 @@ class JobEnded:
         lines: How many lines, all languages together.
         reason: Plain words: why it failed, or what to check; may be empty.
         hint: What the user can do; may be empty.
+        partly: Whether some of its languages were dubbed although others failed.
     """
 
     job: int
@@ -51,6 +54,13 @@ class JobEnded:
     lines: int = 0
     reason: str = ""
     hint: str = ""
+    partly: bool = False
+
+    @property
+    def headline(self) -> str:
+        """What happened, in two or three words."""
+        failed = self.event is NotifyEvent.FAILED
+        return _PARTLY if failed and self.partly else _HEADLINES[self.event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ def from_records(job: JobRecord, results: Sequence[ResultRecord], event: NotifyE
         within_slot=within / lines if lines else None,
         lines=lines,
         reason=job.reason,
+        partly=any(result.state in _WITH_TRACK for result in results),
     )
 
 
@@ -94,7 +105,7 @@ def _single(ended: JobEnded) -> Message:
         body.append(_shortened(ended.reason, _REASON_CHARS))
     if ended.hint:
         body.append(f"What to do: {_shortened(ended.hint, _REASON_CHARS)}")
-    title = f"{_HEADLINES[ended.event]}: {_shortened(ended.video_name, _NAME_CHARS)}"
+    title = f"{ended.headline}: {_shortened(ended.video_name, _NAME_CHARS)}"
     return Message(ended.event, title, "\n".join(body))
 
 
@@ -116,7 +127,7 @@ def _digest(ended: Sequence[JobEnded]) -> Message:
 
 def _entry(ended: JobEnded) -> str:
     name = _shortened(ended.video_name, _NAME_CHARS)
-    text = f"{_HEADLINES[ended.event]}: {name} ({_languages(ended)}, {_duration(ended.seconds)})."
+    text = f"{ended.headline}: {name} ({_languages(ended)}, {_duration(ended.seconds)})."
     if ended.event is not NotifyEvent.DONE:
         text += "".join(f" {_shortened(part, 160)}" for part in (ended.reason, ended.hint) if part)
     return text

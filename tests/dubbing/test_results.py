@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from dubarr_watch.dubbing.results import LanguageResult, job_result
+from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack, job_result
 from dubarr_watch.languages import parse_language
 from dubarr_watch.store.records import JobState
 
@@ -59,6 +61,15 @@ def test_one_reason_of_several_names_its_language() -> None:
     """A reason that holds for one language alone is not told of all."""
     results = [result("es", FAILED, "No voice."), result("fr", DONE)]
     assert job_result(results).reason == "Spanish: No voice."
+
+
+def test_a_failure_names_what_went_well_beside_it(tmp_path: Path) -> None:
+    spanish = parse_language("es")
+    track = PublishedTrack(spanish, tmp_path / "Film.Dubarr.es.mka", "sidecar")
+    done = LanguageResult(spanish, DONE, tracks=(track,))
+    told = job_result([done, result("fr", FAILED, "No voice.")])
+    assert told.state is FAILED
+    assert told.reason == "French: No voice. Spanish: dubbed."
 
 
 def test_all_is_well_needs_no_words() -> None:
