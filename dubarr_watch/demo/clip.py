@@ -84,7 +84,39 @@ def speak_clip(
         synthesizer.synthesize(said.text, language="en", voice=voice_id, speed=1.0, target=target)
         pieces += [_at_rms(_read(target), _SPEECH_RMS), _silence(said.pause_s)]
         target.unlink()
-    voice = np.concatenate(pieces)
+    return film_speech(np.concatenate(pieces), folder, name)
+
+
+def join_recordings(recordings: Sequence[Path], seconds: float, pause_s: float = 0.7) -> Samples:
+    """Return recordings of people one after another, repeated until they last long enough.
+
+    Args:
+        recordings: Mono files of any rate.
+        seconds: How long it must last at least.
+        pause_s: Silence after each.
+
+    Returns:
+        48 kHz mono, float32, shape (n,).
+    """
+    turns = [_at_rms(_read(path), _SPEECH_RMS) for path in recordings]
+    pieces: list[Samples] = [_silence(0.8)]
+    while sum(len(piece) for piece in pieces) < seconds * SAMPLE_RATE:
+        for turn in turns:
+            pieces += [turn, _silence(pause_s)]
+    return np.concatenate(pieces)
+
+
+def film_speech(voice: Samples, folder: Path, name: str) -> Path:
+    """Make a Matroska video of speech over music.
+
+    Args:
+        voice: 48 kHz mono, float32, shape (n,).
+        folder: Where the video is made.
+        name: Its file name.
+
+    Returns:
+        The video: H.264 test picture, AAC stereo, language tag `eng`.
+    """
     sound = folder / ".clip.wav"
     mixed = voice + _music(len(voice))
     soundfile.write(sound, np.stack([mixed, mixed], axis=1), SAMPLE_RATE)
