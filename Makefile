@@ -121,7 +121,7 @@ run: ## The daemon: make run VIDEOS=~/Videos LANGS=es
 test: models lint ## Every check and every test
 	@$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
-	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --dist loadfile --cov --cov-report=
+	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --dist loadfile --cov --cov-report= --cov-fail-under=0
 	.venv/bin/python -m pytest -m models --cov --cov-append
 
 lint: setup ## ruff and mypy
