@@ -33,7 +33,7 @@ FOLDERS = \
 COMPILE = --quiet --universal --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --no-annotate --upgrade
 
-.PHONY: help setup models demo run test lint format requirements clean
+.PHONY: help setup models demo run test lint format benchmark requirements clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -134,6 +134,10 @@ lint: setup ## ruff and mypy
 format: setup ## Let ruff tidy up
 	@.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+
+benchmark: models ## The embedded profile on a three-minute talk: a table of figures
+	@$(FOLDERS)
+	.venv/bin/python -m benchmarks.embedded
 
 # Recompiled when dependencies change. The files hold names, versions and hashes, and no addresses,
 # so that they work with whatever index a machine is set up for.
