@@ -22,12 +22,10 @@ PYTHON = _ROOT / "tts_sidecar" / ".venv" / "bin" / "python"
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """Folder of the embedded models, as `make models` fills it."""
-    folder = Path(
-        os.environ.get("DUBARR_TEST_MODELS") or Path.home() / ".cache/dubarr-watch/models"
-    )
+    folder = Path(os.environ.get("MODELS_DIR") or Path.home() / ".cache/dubarr-watch/models")
     model = folder / "kokoro-82m-v1.0-int8" / "model.onnx"
     if not model.is_file():
-        pytest.fail(f"{model} is missing; run `make models` or set DUBARR_TEST_MODELS.")
+        pytest.fail(f"{model} is missing; run `make models` or set MODELS_DIR.")
     return folder
 
 
