@@ -44,7 +44,7 @@ def test_the_other_languages_of_its_job_are_dubbed(shop: Shop, film: Path) -> No
     assert states(ended) == {"tlh": JobState.FAILED, "es": JobState.DONE, "ja": JobState.FAILED}
     assert ended.job.reason == (
         "Klingon: No voice speaks Klingon. See `dubarr-watch languages`. "
-        "Japanese: No voice speaks Japanese. See `dubarr-watch languages`."
+        "Japanese: No voice speaks Japanese. See `dubarr-watch languages`. Spanish: dubbed."
     )
     assert "Film.Dubarr.es.mka" in names(shop.videos)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import shutil
 import subprocess
 import sys
@@ -20,12 +21,13 @@ from tests.store.conftest import a_job
 NOBODY = 65534
 
 CRASHING = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from dubarr_watch.store import Store
 from tests.store.conftest import a_job
-a_job(Store.open(Path(sys.argv[1])), "es")
-os._exit(0)  # nothing is closed
+store = Store.open(Path(sys.argv[1]))
+a_job(store, "es")
+os.kill(os.getpid(), signal.SIGKILL)  # nothing is closed
 """
 
 
@@ -86,7 +88,8 @@ def test_what_another_user_closed_can_be_read(shared: Path, as_nobody: None) -> 
 def test_a_log_that_cannot_be_read_is_not_passed_over(shared: Path, as_nobody: None) -> None:
     """After a crash the newest changes stand in the log alone; old ones would be a lie."""
     database = shared / "dubarr.db"
-    subprocess.run([sys.executable, "-c", CRASHING, database], check=True)
+    crashed = subprocess.run([sys.executable, "-c", CRASHING, database], check=False)
+    assert crashed.returncode == -signal.SIGKILL
     (shared / "dubarr.db-shm").unlink()
     os.seteuid(NOBODY)
     with pytest.raises(StoreError, match="cannot be read by this user"):
