@@ -168,10 +168,6 @@ def engine_environment(settings: Settings) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": threads,
-        # How long OpenMP's threads spin while they wait for each other, before they sleep. By
-        # default it is so long that beside two busy processes five lines take 46 s to translate
-        # instead of 6; with this little they take no longer on an idle machine (2000: 9 s).
-        "GOMP_SPINCOUNT": "10000",
         "OPENBLAS_NUM_THREADS": threads,
     }
 
