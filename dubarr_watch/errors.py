@@ -19,8 +19,12 @@ DubarrError
 ├── EngineError               a model process failed
 │   ├── EngineCrashed
 │   ├── EngineStuck
+│   ├── OutOfMemory           it asked a device for more memory than there was
+│   ├── ServiceBusy           a service of others refused for now: rate limit, quota, fault
 │   ├── TranslationIncomplete
 │   └── SynthesisFailed
+├── LeaseError                no device can hold what was asked for
+│   └── DeviceError           a GPU, or its driver, does not answer as it should
 ├── MediaError                ffmpeg or ffprobe failed
 ├── PublishError              a finished track could not be put beside its video
 │   └── DiskFull
@@ -176,12 +180,28 @@ class EngineStuck(EngineError):
     """The process made no progress for too long and was ended."""
 
 
+class OutOfMemory(EngineError):
+    """The engine asked a device for more memory than there was; the message has the figures."""
+
+
+class ServiceBusy(EngineError):
+    """A service of others refused for now, even when asked again: rate limit, quota, fault."""
+
+
 class TranslationIncomplete(EngineError):
     """The translator left lines out, even when asked for them one by one."""
 
 
 class SynthesisFailed(EngineError):
     """The speech process refused or failed a line."""
+
+
+class LeaseError(DubarrError):
+    """No device can hold what was asked for; the message has the figures."""
+
+
+class DeviceError(LeaseError):
+    """A GPU, or its driver, does not answer as it should."""
 
 
 class MediaError(DubarrError):

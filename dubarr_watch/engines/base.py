@@ -22,19 +22,61 @@ def no_progress(done: float, total: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where an engine runs and how much memory it may use there: the engine's side of a lease.
+
+    Attributes:
+        kind: `cuda`, `mps` or `cpu`. A `cuda` engine always uses device 0: its process sees no
+            other.
+        uuid: NVML's UUID of the GPU (`GPU-...` or `MIG-...`); empty when there is none.
+        mib: Memory that is leased, in MiB; 0 on the CPU, where none is counted.
+        frugal: The engine ran out of memory before: take the smallest batch and precision.
+    """
+
+    kind: str = "cpu"
+    uuid: str = ""
+    mib: int = 0
+    frugal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an engine needs of a device before its process may start.
+
+    Attributes:
+        name: Engine and model, e.g. `whisper large-v3`; what it really took is kept under this.
+        mib: Estimate of its peak GPU memory in MiB, until one was measured.
+        cpu: Whether it can run on the CPU at all.
+        gpu: Index (NVML's) of the GPU that it must run on, or None.
+        keep_alive_s: How long it stays loaded when idle, unless somebody waits for its memory.
+    """
+
+    name: str
+    mib: int
+    cpu: bool = True
+    gpu: int | None = None
+    keep_alive_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSpec:
     """Which engine to build, in a form that can be sent to the process that builds it.
 
     Attributes:
         target: `module:class`; imported only where the engine runs.
         options: Keyword arguments of the class; everything in them can be pickled.
-        owns_process: The class talks to a process of its own (the speech process) and lives in
-            the daemon; it is a context manager and also takes `context`, an `EngineContext`.
+        owns_process: The class talks to a process of its own (the speech process) or to a service
+            of others and lives in the daemon; it is a context manager and also takes `context`,
+            an `EngineContext`.
+        need: What it needs of a device. An engine with one also takes `place`, a `Place`, unless
+            it owns its process, which then asks its context for a lease. None: it takes its turn
+            on the CPU.
     """
 
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
     owns_process: bool = False
+    need: Need | None = None
 
 
 class Gender(StrEnum):
@@ -164,6 +206,8 @@ class Voice:
         gender: Register.
         engine: Engine that speaks it, e.g. `kokoro`, `espeak`.
         quality: 0 (robotic) to 1 (best); orders equally fitting voices.
+        cloned: It takes its sound from reference recordings and needs some; its gender means
+            nothing.
     """
 
     id: str
@@ -171,6 +215,7 @@ class Voice:
     gender: Gender
     engine: str
     quality: float
+    cloned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,16 +281,34 @@ class Translator(Protocol):
 
 
 class Synthesizer(Protocol):
-    """Text to speech."""
+    """Text to speech.
+
+    Calls may come from several threads; `slots` of them are served at a time.
+    """
+
+    @property
+    def slots(self) -> int:
+        """How many calls are worked on at a time, 1 or more."""
+        ...
 
     def voices(self, language: str) -> list[Voice]:
         """Return the voices for a language, best first; empty when it cannot be spoken."""
         ...
 
     def synthesize(
-        self, text: str, *, language: str, voice: str, speed: float, target: Path
+        self,
+        text: str,
+        *,
+        language: str,
+        voice: str,
+        speed: float,
+        target: Path,
+        references: Sequence[Path] = (),
     ) -> Speech:
         """Speak a text into a WAV file at `target`; `speed` 1.0 is the voice's own rate.
+
+        `references` are clean mono WAV files of the speaker, best first; a cloned voice needs
+        one or more, others ignore them.
 
         Raises:
             SynthesisFailed: The engine refused the text or failed on it.

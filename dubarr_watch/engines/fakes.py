@@ -202,6 +202,11 @@ class FakeTranslator(_Faulty):
 class FakeSynthesizer(_Faulty):
     """Hums a tone for as long as the text would take to say; every voice has its own pitch."""
 
+    @property
+    def slots(self) -> int:
+        """See `Synthesizer`."""
+        return 1
+
     def voices(self, language: str) -> list[Voice]:
         """See `Synthesizer`."""
         names = ("anna", "bert", "cleo", "dave")
@@ -217,7 +222,14 @@ class FakeSynthesizer(_Faulty):
         ]
 
     def synthesize(
-        self, text: str, *, language: str, voice: str, speed: float, target: Path
+        self,
+        text: str,
+        *,
+        language: str,
+        voice: str,
+        speed: float,
+        target: Path,
+        references: Sequence[Path] = (),
     ) -> Speech:
         """See `Synthesizer`."""
         self._enter_call()

@@ -88,18 +88,37 @@ class RemoteTranslator(_Remote):
 class RemoteSynthesizer(_Remote):
     """A Synthesizer in another process."""
 
+    @property
+    def slots(self) -> int:
+        """See `Synthesizer`."""
+        return 1
+
     def voices(self, language: str) -> list[Voice]:
         """See `Synthesizer`."""
         voices: list[Voice] = self._call("voices", {"language": language}, None)
         return voices
 
     def synthesize(
-        self, text: str, *, language: str, voice: str, speed: float, target: Path
+        self,
+        text: str,
+        *,
+        language: str,
+        voice: str,
+        speed: float,
+        target: Path,
+        references: Sequence[Path] = (),
     ) -> Speech:
         """See `Synthesizer`."""
         speech: Speech = self._call(
             "synthesize",
-            {"text": text, "language": language, "voice": voice, "speed": speed, "target": target},
+            {
+                "text": text,
+                "language": language,
+                "voice": voice,
+                "speed": speed,
+                "target": target,
+                "references": tuple(references),
+            },
             None,
         )
         return speech

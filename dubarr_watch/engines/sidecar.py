@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,11 @@ class SidecarSynthesizer:
         running = self._running
         return running.client.base_url.netloc.decode() if running is not None else None
 
+    @property
+    def slots(self) -> int:
+        """See `Synthesizer`."""
+        return 1
+
     def health(self) -> Mapping[str, Any]:
         """Return what the sidecar says of itself: engine, device, loaded, languages ..."""
         answer = self._ask("GET", "/health")
@@ -116,7 +121,14 @@ class SidecarSynthesizer:
         return [_voice(entry) for entry in answer.json()]
 
     def synthesize(
-        self, text: str, *, language: str, voice: str, speed: float, target: Path
+        self,
+        text: str,
+        *,
+        language: str,
+        voice: str,
+        speed: float,
+        target: Path,
+        references: Sequence[Path] = (),
     ) -> Speech:
         """See `Synthesizer`."""
         body = {"text": text, "language": language, "voice": voice, "speed": speed}

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dubarr_watch.settings.choices import (
     Device,
+    LlmBackend,
     LogFormat,
     LogLevel,
     NotifyEvent,
     OutputMode,
     Profile,
+    Separation,
     TtsModel,
     WatchMode,
     WhisperModel,
@@ -24,11 +26,13 @@ from dubarr_watch.settings.sources import child_environment
 
 __all__ = [
     "Device",
+    "LlmBackend",
     "LogFormat",
     "LogLevel",
     "NotifyEvent",
     "OutputMode",
     "Profile",
+    "Separation",
     "Settings",
     "TtsModel",
     "WatchMode",

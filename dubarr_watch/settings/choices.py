@@ -32,6 +32,21 @@ class WhisperModel(StrEnum):
     LARGE_V3 = "large-v3"
 
 
+class LlmBackend(StrEnum):
+    """Where the language model of the full profile runs."""
+
+    OPENAI = "openai"
+    LOCAL = "local"
+
+
+class Separation(StrEnum):
+    """Whether voices are taken out of the original before a dub is laid over it."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Device(StrEnum):
     """Computation device."""
 

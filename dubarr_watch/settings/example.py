@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from dubarr_watch.languages import Language
+from dubarr_watch.settings.full_profile import FullProfileSettings
 from dubarr_watch.settings.model import Settings
 
 
@@ -15,7 +16,9 @@ def example_env() -> str:
         "# this file to CONFIG_DIR/config.env. Each can also be given as NAME_FILE, the path of a\n"
         "# file that holds the value.\n"
     ]
-    for name, field in Settings.model_fields.items():
+    full = FullProfileSettings.model_fields
+    common = {name: it for name, it in Settings.model_fields.items() if name not in full}
+    for name, field in {**common, **full}.items():
         blocks.append(f"# {field.description}\n#{name.upper()}={_shown(field.default)}\n")
     return "\n".join(blocks)
 
@@ -29,4 +32,6 @@ def _shown(default: object) -> str:
         return str(default).lower()
     if isinstance(default, tuple):
         return ",".join(item.code if isinstance(item, Language) else str(item) for item in default)
+    if isinstance(default, dict):
+        return ",".join(f"{key}={value}" for key, value in default.items())
     return str(default)

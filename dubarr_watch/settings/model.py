@@ -19,16 +19,14 @@ from pydantic_settings import (
 from dubarr_watch.errors import UnknownLanguage
 from dubarr_watch.languages import Language, parse_language, parse_languages
 from dubarr_watch.settings.choices import (
-    Device,
     LogFormat,
     LogLevel,
     NotifyEvent,
     OutputMode,
     Profile,
-    TtsModel,
     WatchMode,
-    WhisperModel,
 )
+from dubarr_watch.settings.full_profile import FullProfileSettings
 from dubarr_watch.settings.sources import (
     DEFAULT_CONFIG_DIR,
     NameFileSource,
@@ -38,7 +36,7 @@ from dubarr_watch.settings.sources import (
 )
 
 
-class Settings(BaseSettings):
+class Settings(FullProfileSettings):
     """All settings, validated; build with `load_settings` to get errors a user can read."""
 
     model_config = SettingsConfigDict(
@@ -93,23 +91,6 @@ class Settings(BaseSettings):
         3, ge=1, le=20, description="times a job is tried before it counts as failed"
     )
 
-    openai_api_key: SecretStr | None = Field(
-        None, description="key for the OpenAI API; the full profile needs it"
-    )
-    hf_token: SecretStr | None = Field(
-        None, description="Hugging Face token; the full profile needs it"
-    )
-    tts_model: TtsModel = Field(
-        TtsModel.XTTS, description="xtts, openai, elevenlabs or kokoro; embedded always uses kokoro"
-    )
-    whisper_model: WhisperModel = Field(
-        WhisperModel.MEDIUM,
-        description="tiny, base, small, medium or large-v3; embedded always uses base",
-    )
-    device: Device | None = Field(
-        None, description="cuda, cpu or mps; detected when unset; embedded always uses cpu"
-    )
-    gpu_tts: int = Field(0, ge=0, description="index of the GPU that speaks (full profile)")
     tts_port: int = Field(
         5050,
         ge=0,
@@ -158,13 +139,15 @@ class Settings(BaseSettings):
 
     @field_validator(
         "profile", "tts_model", "whisper_model", "device", "output_mode", "watch_mode",
-        "log_level", "log_format", mode="before",
+        "llm_backend", "separation", "log_level", "log_format", mode="before",
     )  # fmt: skip
     @classmethod
     def _in_any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
 
-    @field_validator("openai_api_key", "hf_token", "notify_urls", mode="before")
+    @field_validator(
+        "openai_api_key", "hf_token", "elevenlabs_api_key", "notify_urls", mode="before"
+    )
     @classmethod
     def _without_blanks(cls, value: object) -> object:
         # A blank in front or a Windows line end behind is pasted easily, and seen by nobody.

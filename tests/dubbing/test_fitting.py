@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from dubarr_watch.dubbing.fitting import (
     GUARD_S,
-    REWORD_ABOVE,
     Fit,
     fit,
     fitting_chars,
@@ -88,10 +87,11 @@ class TestFit:
 
 
 class TestRewording:
-    @pytest.mark.parametrize(("factor", "needed"), [(0.0, False), (0.001, True), (-0.001, False)])
-    def test_a_take_a_little_too_long_is_not_reworded(self, factor: float, needed: bool) -> None:
-        """Up to 1.08 times its slot speed alone is enough."""
-        assert overlong(10 * (REWORD_ABOVE + factor), 10) is needed
+    @pytest.mark.parametrize(("take_s", "needed"), [(10.0, False), (10.04, False), (10.06, True)])
+    def test_wording_comes_before_speed(self, take_s: float, needed: bool) -> None:
+        """Whatever would be sped up is reworded first; half a percent is no speed."""
+        assert overlong(take_s, 10) is needed
+        assert (fit(take_s, 10, 1.25).speed > 1.0) is needed
 
     def test_the_wanted_length_is_in_proportion(self) -> None:
         """Thirty letters in three seconds are twenty in two; never less than a word."""
