@@ -29,6 +29,16 @@ def child_environment() -> dict[str, str]:
     return _QUIET | inherited | measuring
 
 
+def visible_devices() -> str | None:
+    """Return CUDA_VISIBLE_DEVICES: the GPUs that whoever started this program lets it use."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def counts_by_bus() -> bool:
+    """Tell whether CUDA counts GPUs as nvidia-smi does, not the fastest first."""
+    return os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """Stands for the value of a file that could not be read, until every setting is checked."""
