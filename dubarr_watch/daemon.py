@@ -31,7 +31,7 @@ from dubarr_watch.library.intake import Library
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.notify import Notifier, event_for
 from dubarr_watch.runner import JobRunner
-from dubarr_watch.settings import Profile, Settings, resolve_profile
+from dubarr_watch.settings import Profile, Settings, almost_full, in_words, resolve_profile
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
 from dubarr_watch.store.records import JobState
@@ -162,8 +162,12 @@ class Daemon:
         told = {"profile": workshop.profile.value, "videos": settings.videos_dir,
                 "languages": [language.code for language in settings.target_langs]}  # fmt: skip
         if workshop.profile is Profile.EMBEDDED and settings.profile is Profile.AUTO:
-            told["because"] = "OPENAI_API_KEY and HF_TOKEN are not both set"
+            told["because"] = "not all that the full profile needs is set"
         log.info("watching", **told)
+        if almost := almost_full(settings):
+            names = in_words([one.name for one in almost])
+            log.warning("profile", note=f"For the full profile only {names} would be missing.",
+                        advice=[one.advice for one in almost])  # fmt: skip
         if settings.mock_mode:
             log.warning("mock", note="MOCK_MODE is on: every model is a fake, tracks hold tones")
         for language in settings.target_langs:

@@ -277,6 +277,7 @@ class TestRefusals:
         refused = program.run("run", PROFILE="full", HF_TOKEN="hf_something")
         assert refused.returncode == 4
         assert "OPENAI_API_KEY" in refused.stderr
+        assert "COQUI_TOS_AGREED" in refused.stderr
         assert "HF_TOKEN" not in refused.stderr
 
     def test_a_missing_video_folder_is_named(self, program: Program, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from dubarr_watch.settings import (
     Settings,
     WatchMode,
     WhisperModel,
+    almost_full,
     example_env,
     load_settings,
     resolve_profile,
@@ -389,22 +390,30 @@ def test_every_secret_is_known_to_be_one(monkeypatch: pytest.MonkeyPatch) -> Non
 # Profile
 
 
+ALL = {"OPENAI_API_KEY": "k", "HF_TOKEN": "t", "COQUI_TOS_AGREED": "true"}
+"""What the full profile needs with the engines that are the default."""
+
+LOCAL = {"LLM_BACKEND": "local", "TTS_MODEL": "kokoro"}
+
+
 @pytest.mark.parametrize(
-    ("profile", "key", "token", "runs"),
+    ("profile", "given", "runs"),
     [
-        ("auto", "", "", Profile.EMBEDDED),
-        ("auto", "k", "", Profile.EMBEDDED),
-        ("auto", "", "t", Profile.EMBEDDED),
-        ("auto", "k", "t", Profile.FULL),
-        ("embedded", "k", "t", Profile.EMBEDDED),
-        ("full", "k", "t", Profile.FULL),
+        ("auto", {}, Profile.EMBEDDED),
+        *[("auto", {k: v for k, v in ALL.items() if k != name}, Profile.EMBEDDED) for name in ALL],
+        ("auto", ALL, Profile.FULL),
+        ("auto", {**LOCAL, "HF_TOKEN": "t"}, Profile.FULL),
+        ("auto", LOCAL, Profile.EMBEDDED),
+        ("embedded", ALL, Profile.EMBEDDED),
+        ("full", ALL, Profile.FULL),
+        ("full", {"TTS_MODEL": "openai", "OPENAI_API_KEY": "k", "HF_TOKEN": "t"}, Profile.FULL),
     ],
 )
 def test_which_profile_runs(
-    monkeypatch: pytest.MonkeyPatch, profile: str, key: str, token: str, runs: Profile
+    monkeypatch: pytest.MonkeyPatch, profile: str, given: dict[str, str], runs: Profile
 ) -> None:
     """auto is full only when all that full needs is there."""
-    for name, value in (("PROFILE", profile), ("OPENAI_API_KEY", key), ("HF_TOKEN", token)):
+    for name, value in {"PROFILE": profile, **given}.items():
         monkeypatch.setenv(name, value)
     assert resolve_profile(load_settings()) is runs
 
@@ -412,21 +421,57 @@ def test_which_profile_runs(
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
-        ({}, "OPENAI_API_KEY and HF_TOKEN"),
-        ({"HF_TOKEN": "t"}, "OPENAI_API_KEY"),
-        ({"OPENAI_API_KEY": "k"}, "HF_TOKEN"),
-        ({"OPENAI_API_KEY": "  ", "HF_TOKEN": "t"}, "OPENAI_API_KEY"),
+        ({}, "OPENAI_API_KEY, HF_TOKEN and COQUI_TOS_AGREED"),
+        ({"HF_TOKEN": "t", "COQUI_TOS_AGREED": "true"}, "OPENAI_API_KEY"),
+        ({"OPENAI_API_KEY": "  ", "HF_TOKEN": "t"}, "OPENAI_API_KEY and COQUI_TOS_AGREED"),
+        (LOCAL, "HF_TOKEN"),
+        ({"TTS_MODEL": "kokoro"}, "OPENAI_API_KEY and HF_TOKEN"),
+        ({"LLM_BACKEND": "local", "TTS_MODEL": "openai", "HF_TOKEN": "t"}, "OPENAI_API_KEY"),
+        (
+            {"TTS_MODEL": "elevenlabs", "OPENAI_API_KEY": "k"},
+            "HF_TOKEN and ELEVENLABS_API_KEY",
+        ),
     ],
 )
-def test_full_with_a_key_missing_names_it(
+def test_full_with_something_missing_names_it(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: str
 ) -> None:
-    """The error names what is missing and nothing else, and the way out; exit code 4."""
+    """The error names what is missing and nothing else, and each way out; exit code 4."""
     monkeypatch.setenv("PROFILE", "full")
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(KeyMissing) as error:
         resolve_profile(load_settings())
     assert error.value.message == f"PROFILE=full needs {missing}."
-    assert f"Set {missing}, or set PROFILE=embedded" in error.value.hint
+    *advice, last = error.value.hint.splitlines()
+    assert [line.partition(":")[0] for line in advice] == missing.replace(" and ", ", ").split(", ")
+    assert last.startswith("Or set PROFILE=embedded")
     assert error.value.exit_code is ExitCode.USER_MUST_PROVIDE
+
+
+def test_the_licence_of_xtts_is_explained_before_it_is_agreed_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says what the licence does not allow, and what to choose instead."""
+    monkeypatch.setenv("PROFILE", "full")
+    with pytest.raises(KeyMissing, match=r"no commercial use.*another TTS_MODEL"):
+        resolve_profile(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, []),
+        ({"OPENAI_API_KEY": "k"}, ["HF_TOKEN", "COQUI_TOS_AGREED"]),
+        ({"COQUI_TOS_AGREED": "yes"}, ["OPENAI_API_KEY", "HF_TOKEN"]),
+        (ALL, []),
+        ({"HF_TOKEN": "t", "PROFILE": "embedded"}, []),
+    ],
+)
+def test_who_has_a_part_of_what_full_needs_is_told_the_rest(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: list[str]
+) -> None:
+    """Who has nothing of it never asked for it."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert [one.name for one in almost_full(load_settings())] == missing

@@ -11,9 +11,14 @@ from dubarr_watch.doctor.result import CheckResult, failed, ok, skipped, warning
 from dubarr_watch.engines.embedded_languages import embedded_language, language_note
 from dubarr_watch.engines.registry import specs_for
 from dubarr_watch.errors import printable
-from dubarr_watch.settings import Profile, Settings, resolve_profile
-
-_KEYS = ("openai_api_key", "hf_token")
+from dubarr_watch.settings import (
+    Profile,
+    Settings,
+    almost_full,
+    in_words,
+    missing_for_full,
+    resolve_profile,
+)
 
 
 def check_settings(name: str, settings: Settings) -> CheckResult:
@@ -45,19 +50,28 @@ def check_profile(name: str, settings: Settings) -> CheckResult:
             "MOCK_MODE=true: every model is a fake, nothing is really dubbed.",
             "Set MOCK_MODE=false when you have seen enough.",
         )
-    unset = [key.upper() for key in _KEYS if getattr(settings, key) is None]
     if settings.profile is not Profile.AUTO:
         why = f"PROFILE={settings.profile} asks for it"
     elif profile is Profile.FULL:
-        why = f"PROFILE=auto, and {' and '.join(key.upper() for key in _KEYS)} are set"
+        why = "PROFILE=auto, and all that it needs is set"
     else:
-        why = (
-            f"PROFILE=auto, and {' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set"
-        )
+        why = f"PROFILE=auto, and {unset_in_words(settings)}"
     what = (
         "small models on the CPU, no key needed" if profile is Profile.EMBEDDED else "large models"
     )
+    if almost := almost_full(settings):
+        return warning(
+            name,
+            f"{profile} ({what}): {why}, but another part of what the full profile needs is.",
+            " ".join([*(one.advice for one in almost), "Or set PROFILE=embedded to say so."]),
+        )
     return ok(name, f"{profile} ({what}): {why}.")
+
+
+def unset_in_words(settings: Settings) -> str:
+    """Say what keeps PROFILE=auto from the full profile: `HF_TOKEN is not set`."""
+    names = [one.name for one in missing_for_full(settings)]
+    return f"{in_words(names)} {'is' if len(names) == 1 else 'are'} not set"
 
 
 def check_keys(name: str, settings: Settings) -> CheckResult:

@@ -20,15 +20,23 @@ from dubarr_watch.settings.choices import (
     WhisperModel,
 )
 from dubarr_watch.settings.example import example_env
-from dubarr_watch.settings.loading import load_settings, resolve_profile
+from dubarr_watch.settings.loading import (
+    Missing,
+    almost_full,
+    in_words,
+    load_settings,
+    missing_for_full,
+    resolve_profile,
+)
 from dubarr_watch.settings.model import Settings
-from dubarr_watch.settings.sources import child_environment
+from dubarr_watch.settings.sources import child_environment, counts_by_bus, visible_devices
 
 __all__ = [
     "Device",
     "LlmBackend",
     "LogFormat",
     "LogLevel",
+    "Missing",
     "NotifyEvent",
     "OutputMode",
     "Profile",
@@ -37,8 +45,13 @@ __all__ = [
     "TtsModel",
     "WatchMode",
     "WhisperModel",
+    "almost_full",
     "child_environment",
+    "counts_by_bus",
     "example_env",
+    "in_words",
     "load_settings",
+    "missing_for_full",
     "resolve_profile",
+    "visible_devices",
 ]

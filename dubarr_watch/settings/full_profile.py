@@ -23,7 +23,8 @@ class FullProfileSettings(BaseSettings):
     """What the full profile needs beside what every profile does."""
 
     openai_api_key: SecretStr | None = Field(
-        None, description="key for the OpenAI API; the full profile needs it"
+        None,
+        description="key for the OpenAI API; the full profile needs it where it uses that",
     )
     openai_base_url: str | None = Field(
         None, description="address of another service with the OpenAI API; unset: OpenAI's own"

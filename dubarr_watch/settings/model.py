@@ -45,8 +45,8 @@ class Settings(FullProfileSettings):
 
     profile: Profile = Field(
         Profile.AUTO,
-        description="auto, full or embedded; auto is full when OPENAI_API_KEY and HF_TOKEN are "
-        "set, else embedded",
+        description="auto, full or embedded; auto is full when all that full needs is set, else "
+        "embedded",
     )
     target_langs: Annotated[tuple[Language, ...], NoDecode] = Field(
         (parse_language("pl"),),

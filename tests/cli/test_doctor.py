@@ -194,11 +194,18 @@ class TestConfiguration:
         result = one("profile")
         assert result.state is CheckState.OK
         assert result.found.startswith("embedded")
-        assert "OPENAI_API_KEY and HF_TOKEN are not set" in result.found
+        assert "OPENAI_API_KEY, HF_TOKEN and COQUI_TOS_AGREED are not set" in result.found
+
+    def test_a_part_of_what_full_needs_is_not_passed_over(self, home: Home) -> None:
+        """Who set two of three keys wanted something."""
+        result = one("profile", openai_api_key="sk-something", hf_token="hf_something")
+        assert result.state is CheckState.WARNING
+        assert "COQUI_TOS_AGREED is not set" in result.found
+        assert "COQUI_TOS_AGREED: set it to true if you accept" in result.advice
 
     def test_full_without_a_key_is_for_the_user_to_provide(self, home: Home) -> None:
         """It names the variable."""
-        result = one("profile", profile="full", hf_token="hf_something")
+        result = one("profile", profile="full", hf_token="hf_something", coqui_tos_agreed=True)
         assert result.must_provide
         assert "OPENAI_API_KEY" in result.found
         assert "HF_TOKEN" not in result.found
