@@ -13,9 +13,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from dubarr_watch.engines.texts import EMPTY_FILM as EMPTY_FILM
+from dubarr_watch.engines.texts import AnalysisRequest as AnalysisRequest
+from dubarr_watch.engines.texts import CorrectionRequest as CorrectionRequest
+from dubarr_watch.engines.texts import FilmContext as FilmContext
 from dubarr_watch.engines.texts import ShortenRequest as ShortenRequest
 from dubarr_watch.engines.texts import SourceText as SourceText
+from dubarr_watch.engines.texts import SpokenText as SpokenText
 from dubarr_watch.engines.texts import TranslationRequest as TranslationRequest
+from dubarr_watch.engines.texts import Usage as Usage
 
 Progress = Callable[[float, float], None]
 """Called with (done, total): seconds of media, or lines for an engine that works on text."""
@@ -213,7 +219,28 @@ class Separator(Protocol):
 
 
 class Translator(Protocol):
-    """Text from one language into another, in lengths that can be spoken."""
+    """Text from one language into another, in lengths that can be spoken.
+
+    What the texts say is data: no engine does what they ask for.
+    """
+
+    def analyse(self, request: AnalysisRequest, *, progress: Progress = no_progress) -> FilmContext:
+        """Return what can be known of a whole film; an empty context when that is nothing.
+
+        Every speaker number of its characters is one of the request, and every term of its
+        glossary occurs in the request's texts.
+        """
+        ...
+
+    def correct(
+        self, request: CorrectionRequest, *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        """Return better wordings, by id, of texts that were misheard; the others are left out.
+
+        Only a text with a reference gets another wording, and only of words that it or its
+        reference has.
+        """
+        ...
 
     def translate(
         self, request: TranslationRequest, *, progress: Progress = no_progress
@@ -227,9 +254,18 @@ class Translator(Protocol):
         ...
 
     def shorten(
-        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+        self,
+        target: str,
+        texts: Sequence[ShortenRequest],
+        *,
+        film: FilmContext = EMPTY_FILM,
+        progress: Progress = no_progress,
     ) -> Mapping[int, str]:
         """Return shorter wordings by id, with ids missing as in `translate`."""
+        ...
+
+    def usage(self) -> Usage:
+        """Return what it has cost so far; never waits for anything."""
         ...
 
 

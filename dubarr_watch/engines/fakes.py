@@ -20,6 +20,10 @@ import numpy.typing as npt
 import soundfile
 
 from dubarr_watch.engines.base import (
+    EMPTY_FILM,
+    AnalysisRequest,
+    CorrectionRequest,
+    FilmContext,
     Gender,
     Progress,
     ShortenRequest,
@@ -29,6 +33,7 @@ from dubarr_watch.engines.base import (
     Transcript,
     TranslationRequest,
     Turn,
+    Usage,
     Voice,
     Word,
     no_progress,
@@ -175,7 +180,24 @@ class FakeSeparator(_Faulty):
 
 
 class FakeTranslator(_Faulty):
-    """Spells every word backwards after the language, and cuts words off to fit the budget."""
+    """Spells every word backwards after the language, and cuts words off to fit the budget.
+
+    It understands nothing of a film and hears nothing better than it was heard.
+    """
+
+    def analyse(self, request: AnalysisRequest, *, progress: Progress = no_progress) -> FilmContext:
+        """See `Translator`."""
+        self._enter_call()
+        progress(len(request.texts), len(request.texts))
+        return EMPTY_FILM
+
+    def correct(
+        self, request: CorrectionRequest, *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        """See `Translator`."""
+        self._enter_call()
+        progress(len(request.texts), len(request.texts))
+        return {}
 
     def translate(
         self, request: TranslationRequest, *, progress: Progress = no_progress
@@ -190,13 +212,22 @@ class FakeTranslator(_Faulty):
         return found
 
     def shorten(
-        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+        self,
+        target: str,
+        texts: Sequence[ShortenRequest],
+        *,
+        film: FilmContext = EMPTY_FILM,
+        progress: Progress = no_progress,
     ) -> Mapping[int, str]:
         """See `Translator`."""
         self._enter_call()
         progress(len(texts), len(texts))
         cut = {text.id: _cut(text.text, text.max_chars) for text in texts}
         return {text.id: cut[text.id] for text in texts if len(cut[text.id]) < len(text.text)}
+
+    def usage(self) -> Usage:
+        """See `Translator`."""
+        return Usage()
 
 
 class FakeSynthesizer(_Faulty):

@@ -11,7 +11,17 @@ import openai
 import structlog
 from openai.types.chat import ChatCompletionMessageParam
 
-from dubarr_watch.engines.base import Progress, ShortenRequest, TranslationRequest, no_progress
+from dubarr_watch.engines.base import (
+    EMPTY_FILM,
+    AnalysisRequest,
+    CorrectionRequest,
+    FilmContext,
+    Progress,
+    ShortenRequest,
+    TranslationRequest,
+    Usage,
+    no_progress,
+)
 from dubarr_watch.engines.translation_checks import acceptable, cleaned, normalised, told_apart
 from dubarr_watch.engines.translation_prompts import (
     answer_schema,
@@ -67,6 +77,18 @@ class OpenAITranslator:
         self._batch = batch
         self._context_lines = context_lines
 
+    def analyse(self, request: AnalysisRequest, *, progress: Progress = no_progress) -> FilmContext:
+        """Return nothing: a small model makes more up about a film than it finds."""
+        progress(len(request.texts), len(request.texts))
+        return EMPTY_FILM
+
+    def correct(
+        self, request: CorrectionRequest, *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        """Return nothing: a small model corrects what was right."""
+        progress(len(request.texts), len(request.texts))
+        return {}
+
     def translate(
         self, request: TranslationRequest, *, progress: Progress = no_progress
     ) -> Mapping[int, str]:
@@ -89,7 +111,12 @@ class OpenAITranslator:
         return self._spread(texts, work, progress)
 
     def shorten(
-        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+        self,
+        target: str,
+        texts: Sequence[ShortenRequest],
+        *,
+        film: FilmContext = EMPTY_FILM,
+        progress: Progress = no_progress,
     ) -> Mapping[int, str]:
         """See `Translator`."""
 
@@ -103,6 +130,10 @@ class OpenAITranslator:
 
         asked = [_Text(text.id, text.text, text.max_chars) for text in texts]
         return self._spread(asked, work, progress)
+
+    def usage(self) -> Usage:
+        """Return nothing: no tokens are counted here."""
+        return Usage()
 
     def _spread(
         self,

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dubarr_watch.engines.base import (
+    EMPTY_FILM,
+    AnalysisRequest,
+    CorrectionRequest,
+    FilmContext,
     Progress,
     ShortenRequest,
     Span,
@@ -15,6 +19,7 @@ from dubarr_watch.engines.base import (
     Transcript,
     TranslationRequest,
     Turn,
+    Usage,
     Voice,
     no_progress,
 )
@@ -69,6 +74,18 @@ class RemoteSeparator(_Remote):
 class RemoteTranslator(_Remote):
     """A Translator in another process."""
 
+    def analyse(self, request: AnalysisRequest, *, progress: Progress = no_progress) -> FilmContext:
+        """See `Translator`."""
+        film: FilmContext = self._call("analyse", {"request": request}, progress)
+        return film
+
+    def correct(
+        self, request: CorrectionRequest, *, progress: Progress = no_progress
+    ) -> Mapping[int, str]:
+        """See `Translator`."""
+        texts: Mapping[int, str] = self._call("correct", {"request": request}, progress)
+        return texts
+
     def translate(
         self, request: TranslationRequest, *, progress: Progress = no_progress
     ) -> Mapping[int, str]:
@@ -77,12 +94,21 @@ class RemoteTranslator(_Remote):
         return texts
 
     def shorten(
-        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+        self,
+        target: str,
+        texts: Sequence[ShortenRequest],
+        *,
+        film: FilmContext = EMPTY_FILM,
+        progress: Progress = no_progress,
     ) -> Mapping[int, str]:
         """See `Translator`."""
-        arguments = {"target": target, "texts": tuple(texts)}
+        arguments = {"target": target, "texts": tuple(texts), "film": film}
         found: Mapping[int, str] = self._call("shorten", arguments, progress)
         return found
+
+    def usage(self) -> Usage:
+        """Return nothing: a model in a process of ours costs only time."""
+        return Usage()
 
 
 class RemoteSynthesizer(_Remote):

@@ -15,6 +15,8 @@ from dubarr_watch.dubbing.fitting import Outcome, Take
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import (
+    EMPTY_FILM,
+    FilmContext,
     Progress,
     ShortenRequest,
     Span,
@@ -23,7 +25,7 @@ from dubarr_watch.engines.base import (
     Translator,
     no_progress,
 )
-from dubarr_watch.engines.fakes import FakeSynthesizer
+from dubarr_watch.engines.fakes import FakeSynthesizer, FakeTranslator
 from dubarr_watch.errors import JobCancelled, SynthesisFailed
 
 CHAR_S = 0.06  # what the fake synthesizer needs for a letter
@@ -32,10 +34,11 @@ LONG = "cuarenta letras de texto en una linea ya"
 SHORT = "solo veinte letras ya"
 
 
-class Shortener:
+class Shortener(FakeTranslator):
     """A translator that only shortens, with the wordings it is given."""
 
     def __init__(self, *wordings: str) -> None:
+        super().__init__()
         self.wordings = list(wordings)
         self.asked: list[ShortenRequest] = []
 
@@ -45,7 +48,12 @@ class Shortener:
         raise AssertionError("nobody asked for a translation")
 
     def shorten(
-        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+        self,
+        target: str,
+        texts: Sequence[ShortenRequest],
+        *,
+        film: FilmContext = EMPTY_FILM,
+        progress: Progress = no_progress,
     ) -> Mapping[int, str]:
         self.asked += texts
         return {text.id: self.wordings.pop(0) for text in texts if self.wordings}

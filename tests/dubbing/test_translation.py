@@ -21,6 +21,8 @@ from dubarr_watch.dubbing.translation import (
 )
 from dubarr_watch.dubbing.wording_checks import looks_wrong
 from dubarr_watch.engines.base import (
+    EMPTY_FILM,
+    FilmContext,
     Progress,
     ShortenRequest,
     TranslationRequest,
@@ -32,10 +34,11 @@ from dubarr_watch.engines.fakes import FakeTranslator
 Answer = Callable[[TranslationRequest], Mapping[int, str]]
 
 
-class Scripted:
+class Scripted(FakeTranslator):
     """A translator that answers as it is told, and remembers what it was asked."""
 
     def __init__(self, answer: Answer) -> None:
+        super().__init__()
         self.asked: list[TranslationRequest] = []
         self._answer = answer
 
@@ -46,7 +49,12 @@ class Scripted:
         return self._answer(request)
 
     def shorten(
-        self, target: str, texts: Sequence[ShortenRequest], *, progress: Progress = no_progress
+        self,
+        target: str,
+        texts: Sequence[ShortenRequest],
+        *,
+        film: FilmContext = EMPTY_FILM,
+        progress: Progress = no_progress,
     ) -> Mapping[int, str]:
         raise AssertionError("nobody asked for shorter wordings")
 

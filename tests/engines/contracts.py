@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile
+from pydantic import TypeAdapter
 
 from dubarr_watch.engines.base import (
+    EMPTY_FILM,
+    AnalysisRequest,
+    CorrectionRequest,
     Diarizer,
+    FilmContext,
     ShortenRequest,
     SourceText,
     Span,
+    SpokenText,
     Synthesizer,
     Transcriber,
     TranslationRequest,
     Translator,
 )
+from dubarr_watch.engines.texts import Character
 from dubarr_watch.errors import SynthesisFailed
 
 SENTENCES = (
@@ -178,6 +187,53 @@ class TranslatorContract:
         translator.translate(self.request(*SENTENCES), progress=steps)
         steps.check()
         assert steps.seen[-1] == (3, 3)
+
+    def test_texts_around_a_batch_are_context_alone(self, translator: Translator) -> None:
+        """Nothing comes back for what is said before and after."""
+        film = FilmContext("Two people in a workshop.", (Character("Ann", speaker=0),))
+        request = replace(self.request(SENTENCES[0]), after=(SENTENCES[1],), film=film)
+        assert set(translator.translate(request)) <= {40}
+
+    def test_a_film_is_told_in_its_own_words(self, translator: Translator) -> None:
+        """Speakers and terms are the film's, and what is known survives a checkpoint."""
+        texts = tuple(SpokenText(n, text, n % 2) for n, text in enumerate(SENTENCES))
+        steps = Steps()
+        film = translator.analyse(AnalysisRequest("en", "es", texts), progress=steps)
+        steps.check()
+        assert {one.speaker for one in film.characters} <= {0, 1, None}
+        said = " ".join(SENTENCES).casefold()
+        assert all(term.source.casefold() in said and term.target for term in film.glossary)
+        kept = TypeAdapter(FilmContext)
+        assert kept.validate_json(kept.dump_json(film)) == film
+
+    def test_an_empty_film_has_nothing_to_know(self, translator: Translator) -> None:
+        """Without words there is no film and nothing to correct."""
+        assert translator.analyse(AnalysisRequest("en", "es", ())) == EMPTY_FILM
+        assert translator.correct(CorrectionRequest("en", ())) == {}
+
+    def test_a_correction_is_of_heard_or_written_words(self, translator: Translator) -> None:
+        """Only texts with a reference change, and no word is invented."""
+        heard = (
+            SpokenText(3, "Welcome back to the work shop, every one.", 0, SENTENCES[0]),
+            SpokenText(4, "Nobody has scene him since.", 0),
+        )
+        steps = Steps()
+        found = translator.correct(CorrectionRequest("en", heard), progress=steps)
+        steps.check()
+        assert set(found) <= {3}
+        known = set(re.findall(r"\w+", f"{heard[0].text} {heard[0].reference}".casefold()))
+        for text in found.values():
+            assert text != heard[0].text
+            assert set(re.findall(r"\w+", text.casefold())) <= known
+
+    def test_what_it_cost_adds_up(self, translator: Translator) -> None:
+        """Nothing is counted backwards."""
+        before = translator.usage()
+        translator.translate(self.request(*SENTENCES))
+        after = translator.usage()
+        assert after.requests >= before.requests
+        assert after.tokens_in >= before.tokens_in
+        assert after.tokens_out >= before.tokens_out
 
 
 class SynthesizerContract:
