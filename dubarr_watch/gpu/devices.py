@@ -109,8 +109,7 @@ def child_environment(uuid: str) -> dict[str, str]:
 
 def _nvidia() -> Inventory:
     try:
-        (handles, faults), driver = nvml.ask(lambda: (nvml.handles(), nvml.driver_version()))
-        whole = nvml.ask(lambda: [_gpu(one) for one in handles])
+        driver, handles, whole, faults = nvml.ask(_read_all)
     except NVMLError as error:
         return _without_driver(nvml.fault_of(error))
     mask = visible_devices()
@@ -129,6 +128,19 @@ def _nvidia() -> Inventory:
         split=tuple(gpu for gpu in whole if gpu.uuid in split),
         notes=tuple(_notes(whole, mask, ignored)),
     )
+
+
+def _read_all() -> tuple[str, list[Handle], list[Gpu], list[Fault]]:
+    handles, faults = nvml.handles()
+    whole: list[Gpu] = []
+    for handle in handles:
+        try:
+            whole.append(_gpu(handle))
+        except NVMLError as error:
+            if nvml.is_stale(error):
+                raise
+            faults.append(nvml.fault_of(error, handle.index))
+    return nvml.driver_version(), handles, whole, faults
 
 
 def _without_driver(fault: Fault) -> Inventory:

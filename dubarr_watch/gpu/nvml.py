@@ -27,6 +27,7 @@ __all__ = [
     "fault_of",
     "handle_of",
     "handles",
+    "is_stale",
     "memory_bytes",
     "name_of",
     "processes_of",
@@ -112,6 +113,11 @@ def fault_of(error: NVMLError, index: int | None = None) -> Fault:
     )
 
 
+def is_stale(error: NVMLError) -> bool:
+    """Tell whether the driver has forgotten this program, and must be started afresh."""
+    return bool(error.value == pynvml.NVML_ERROR_UNINITIALIZED)
+
+
 def ask(work: Callable[[], T]) -> T:
     """Run `work` with the driver ready; when it fails, start the driver afresh and repeat it once.
 
@@ -146,7 +152,7 @@ def handles() -> tuple[list[Handle], list[Fault]]:
         try:
             found += _of_card(index)
         except NVMLError as error:
-            if error.value == pynvml.NVML_ERROR_UNINITIALIZED:
+            if is_stale(error):
                 raise
             faults.append(fault_of(error, index))
     _state["handles"] = {one.uuid: one for one in found}
