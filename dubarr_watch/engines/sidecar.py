@@ -19,7 +19,7 @@ import httpx
 import structlog
 
 from dubarr_watch.engines.base import Gender, Speech, Voice
-from dubarr_watch.engines.host import POLL_S, EngineContext
+from dubarr_watch.engines.context import POLL_S, EngineContext
 from dubarr_watch.engines.process import ChildProcess
 from dubarr_watch.errors import (
     EngineCrashed,
