@@ -37,10 +37,14 @@ class Watch(TypedDict, total=False):
         cancelled: Asked every 0.25 s; true ends the process.
         stall_s: Seconds without progress after which the call is given up, STALL_SECONDS when
             None or not given; loading counts as one call.
+        job: Who it is for; its engines stay warm until `EngineHost.end_job`.
+        priority: Who goes first when several wait for a device: higher sooner, 0 unless told.
     """
 
     cancelled: Callable[[], bool]
     stall_s: float | None
+    job: int | None
+    priority: int
 
 
 class EngineHost:
@@ -108,6 +112,7 @@ class EngineHost:
             stall_s=self._settings.stall_seconds if stall_s is None else stall_s,
             environment=engine_environment(self._settings),
             record=self.usage.append,
+            need=spec.need,
         )
         if spec.owns_process:
             with build(spec, context=context) as engine:
@@ -115,6 +120,12 @@ class EngineHost:
             return
         with EngineProcess(spec, context) as process:
             yield remote.PROXIES[kind](process.call)
+
+    def end_job(self, job: int) -> None:
+        """End the idle engines that were kept warm for a job."""
+
+    def close(self) -> None:
+        """End every engine that was kept warm."""
 
 
 def engine_environment(settings: Settings) -> dict[str, str]:

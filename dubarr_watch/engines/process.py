@@ -32,12 +32,16 @@ class EngineUsage:
         load_s: Seconds from its start until the engine was ready; 0 when it never was.
         lived_s: Seconds from its start to its end.
         peak_rss_mib: Most memory it held at once, in MiB.
+        peak_gpu_mib: Most GPU memory it held at once, in MiB; 0 on the CPU.
+        left_gpu_mib: GPU memory that did not come back when it had ended, in MiB.
     """
 
     kind: str
     load_s: float
     lived_s: float
     peak_rss_mib: float
+    peak_gpu_mib: int = 0
+    left_gpu_mib: int = 0
 
 
 class ChildProcess:
