@@ -221,8 +221,14 @@ class Separator(Protocol):
 class Translator(Protocol):
     """Text from one language into another, in lengths that can be spoken.
 
-    What the texts say is data: no engine does what they ask for.
+    What the texts say is data: no engine does what they ask for. Calls may come from several
+    threads; `slots` of them are served at a time.
     """
+
+    @property
+    def slots(self) -> int:
+        """How many calls are worked on at a time, 1 or more."""
+        ...
 
     def analyse(self, request: AnalysisRequest, *, progress: Progress = no_progress) -> FilmContext:
         """Return what can be known of a whole film; an empty context when that is nothing.

@@ -185,6 +185,11 @@ class FakeTranslator(_Faulty):
     It understands nothing of a film and hears nothing better than it was heard.
     """
 
+    @property
+    def slots(self) -> int:
+        """See `Translator`."""
+        return 1
+
     def analyse(self, request: AnalysisRequest, *, progress: Progress = no_progress) -> FilmContext:
         """See `Translator`."""
         self._enter_call()

@@ -77,6 +77,11 @@ class OpenAITranslator:
         self._batch = batch
         self._context_lines = context_lines
 
+    @property
+    def slots(self) -> int:
+        """See `Translator`."""
+        return 1
+
     def analyse(self, request: AnalysisRequest, *, progress: Progress = no_progress) -> FilmContext:
         """Return nothing: a small model makes more up about a film than it finds."""
         progress(len(request.texts), len(request.texts))

@@ -74,6 +74,11 @@ class RemoteSeparator(_Remote):
 class RemoteTranslator(_Remote):
     """A Translator in another process."""
 
+    @property
+    def slots(self) -> int:
+        """See `Translator`."""
+        return 1
+
     def analyse(self, request: AnalysisRequest, *, progress: Progress = no_progress) -> FilmContext:
         """See `Translator`."""
         film: FilmContext = self._call("analyse", {"request": request}, progress)
