@@ -23,6 +23,7 @@ __all__ = [
     "Inventory",
     "Memory",
     "child_environment",
+    "find_gpu",
     "match_devices",
     "memory",
     "processes",
@@ -105,6 +106,19 @@ def child_environment(uuid: str) -> dict[str, str]:
         return {"CUDA_VISIBLE_DEVICES": "", "PYTORCH_ENABLE_MPS_FALLBACK": "1"}
     name = _ordinal(uuid) if uuid.startswith("PCI-") else uuid
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": name}
+
+
+def find_gpu(uuid: str) -> Gpu | None:
+    """Return a device whatever CUDA_VISIBLE_DEVICES hides; None when it is not there.
+
+    Raises:
+        DeviceError: The driver does not answer.
+    """
+    try:
+        _, _, whole, _ = nvml.ask(_read_all)
+    except NVMLError as error:
+        raise _lost(uuid, error) from None
+    return next((gpu for gpu in whole if gpu.uuid == uuid), None)
 
 
 def _nvidia() -> Inventory:
@@ -226,8 +240,11 @@ def _lost(uuid: str, error: NVMLError) -> DeviceError:
 
 def _ordinal(uuid: str) -> str:
     """Return the number of a device that the driver tells no UUID of: CUDA takes nothing else."""
-    found = _nvidia()
-    cards = [gpu.uuid for gpu in pci_order([*found.gpus, *found.hidden, *found.split])]
+    try:
+        _, _, whole, _ = nvml.ask(_read_all)
+    except NVMLError as error:
+        raise _lost(uuid, error) from None
+    cards = [gpu.uuid for gpu in pci_order(whole)]
     if uuid not in cards:
         raise DeviceError(f"{uuid} is not there any more.", hint="Look at it with `nvidia-smi`.")
     return str(cards.index(uuid))

@@ -229,8 +229,6 @@ def _of_card(index: int) -> Iterator[Handle]:
     bus = str(pynvml.nvmlDeviceGetPciInfo(device).busId)
     uuid = _uuid(device) or f"PCI-{bus}"
     split = _is_split(device)
-    # A lost card still tells its name: its memory is what shows that it works.
-    memory_bytes(device)
     parts = list(_parts(index, device, bus, uuid)) if split else []
     return iter([Handle(index, uuid, bus, device, split=split), *parts])
 

@@ -93,6 +93,7 @@ class FakeDriver:
     init_code: int = 0
     memory_v2: bool = True
     reserved_mib: int = 400
+    memory_code: int = 0
     cuda_code: int = 0
     cuda_uuids: bool = True
     cuda_deaf: bool = False
@@ -158,7 +159,8 @@ class FakeDriver:
     def write(self) -> None:
         """Write the file that the libraries read at each question."""
         rows: list[Sequence[object]] = [
-            ("driver", self.init_code, self._generation, int(self.memory_v2), self.reserved_mib),
+            ("driver", self.init_code, self._generation, int(self.memory_v2), self.reserved_mib,
+             self.memory_code),
             ("cuda", self.cuda_code, int(self.cuda_uuids), int(self.cuda_deaf)),
             ("late", *self._late),
             *(

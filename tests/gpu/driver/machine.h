@@ -25,7 +25,7 @@ typedef struct {
 } Holder;
 
 typedef struct {
-    int init_code, generation, memory_v2, cuda_uuids, cuda_deaf, cuda_code;
+    int init_code, generation, memory_v2, memory_code, cuda_uuids, cuda_deaf, cuda_code;
     long reserved_mib;
     Device cards[MOST], parts[MOST];
     int card_count, part_count;
@@ -72,7 +72,7 @@ static void add_holder(Machine *m, char f[][WORD]) {
 static void add_line(Machine *m, char f[][WORD]) {
     if (!strcmp(f[0], "driver")) {
         m->init_code = atoi(f[1]); m->generation = atoi(f[2]); m->memory_v2 = atoi(f[3]);
-        m->reserved_mib = atol(f[4]);
+        m->reserved_mib = atol(f[4]); m->memory_code = atoi(f[5]);
     } else if (!strcmp(f[0], "card") && m->card_count < MOST) {
         Device *d = &m->cards[m->card_count++];
         snprintf(d->uuid, WORD, "%s", f[1]); snprintf(d->name, WORD, "%s", f[2]);

@@ -143,6 +143,7 @@ int nvmlDeviceGetPciInfo_v3(void *handle, Pci *info) {
 
 int nvmlDeviceGetMemoryInfo(void *handle, Memory *memory) {
     BEGIN
+    if (m->memory_code) return m->memory_code;
     unsigned long long used = used_mib(m, d);
     memory->total = (d->total_mib + m->reserved_mib) * MIB;
     memory->used = (used + m->reserved_mib) * MIB;
@@ -152,6 +153,7 @@ int nvmlDeviceGetMemoryInfo(void *handle, Memory *memory) {
 
 int nvmlDeviceGetMemoryInfo_v2(void *handle, Memory2 *memory) {
     BEGIN
+    if (m->memory_code) return m->memory_code;
     if (!m->memory_v2) return 25;
     unsigned long long used = used_mib(m, d);
     memory->total = (d->total_mib + m->reserved_mib) * MIB;
