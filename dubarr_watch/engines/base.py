@@ -179,11 +179,19 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """One synthesized utterance: a mono 16-bit PCM WAV file without silent edges."""
+    """One synthesized utterance: a mono 16-bit PCM WAV file without silent edges.
+
+    Attributes:
+        path: The file.
+        duration_s: Its length.
+        sample_rate: In Hz.
+        suspect: The engine itself doubts that the text was spoken, and nothing but it.
+    """
 
     path: Path
     duration_s: float
     sample_rate: int
+    suspect: bool = False
 
 
 class Transcriber(Protocol):

@@ -18,14 +18,14 @@ from typing import Any
 import httpx
 import structlog
 
-from dubarr_watch.engines.base import Gender, Speech, Voice
+from dubarr_watch.engines.base import Place, Speech, Voice
 from dubarr_watch.engines.context import POLL_S, EngineContext
 from dubarr_watch.engines.process import ChildProcess
+from dubarr_watch.engines.sidecar_answers import raise_for, voice_of
 from dubarr_watch.errors import (
     EngineCrashed,
     EngineStuck,
     JobCancelled,
-    ModelMissing,
     SynthesisFailed,
     ToolMissing,
 )
@@ -40,9 +40,10 @@ _PLACES = (
     _REPOSITORY / "tts_sidecar" / ".venv" / "bin" / "python",
     Path("/app/.venv_tts/bin/python"),
 )
-# Published grades run from A to F; ours from 1 to 0.
-_GRADES = {"A": 0.95, "B": 0.8, "C": 0.65, "D": 0.5, "E": 0.35, "F": 0.2}
-_UNGRADED = {"espeak": 0.1}
+# More references than that add nothing to a voice, and a request has a largest size.
+_MAX_REFERENCES = 8
+# Requests that may be under way; the process answers no more than its slots at a time.
+_MAX_CALLS = 64
 
 
 class SidecarSynthesizer:
@@ -50,12 +51,14 @@ class SidecarSynthesizer:
 
     Args:
         context: From the host.
-        engine: The sidecar's engine: `kokoro` or `fake`.
+        engine: The sidecar's engine: `kokoro`, `xtts` or `fake`.
         models_dir: Where models are.
         port: Port on 127.0.0.1; any free one when it is 0 or taken.
         threads: Threads of one synthesis.
         python: Interpreter of the sidecar's environment; found beside this package or where the
             container image has it when None.
+        references_dir: Folder whose files a cloned voice may be taken from; none when None.
+        licence_agreed: The user has agreed to the licence of XTTS v2.
     """
 
     def __init__(
@@ -67,18 +70,27 @@ class SidecarSynthesizer:
         port: int,
         threads: int,
         python: Path | None = None,
+        references_dir: Path | None = None,
+        licence_agreed: bool = False,
     ) -> None:
         self._context = context
+        self._engine = engine
         models_dir = models_dir.absolute()
-        self._options = (
+        self._options = [
             *("-m", "tts_sidecar", "--engine", engine, "--models-dir", str(models_dir)),
             *("--threads", str(threads), "--exit-with-stdin"),
-        )
+        ]
+        if references_dir is not None:
+            self._options += ["--references-dir", str(references_dir.absolute())]
+        self._licence_agreed = licence_agreed
+        self._slots = 0
         self._port = port
         self._python = python
         self._lock = threading.RLock()
         self._running: _Running | None = None
-        self._calls = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="sidecar")
+        self._calls = concurrent.futures.ThreadPoolExecutor(
+            _MAX_CALLS, thread_name_prefix="sidecar"
+        )
 
     def __enter__(self) -> SidecarSynthesizer:
         return self
@@ -102,13 +114,17 @@ class SidecarSynthesizer:
 
     @property
     def slots(self) -> int:
-        """See `Synthesizer`."""
-        return 1
+        """See `Synthesizer`; XTTS tells it once it runs, since it depends on the memory it got."""
+        if self._engine != "xtts":
+            return 1
+        if not self._slots:
+            self._slots = int(self.health()["slots"])
+        return self._slots
 
     def health(self) -> Mapping[str, Any]:
         """Return what the sidecar says of itself: engine, device, loaded, languages ..."""
         answer = self._ask("GET", "/health")
-        _raise_for(answer)
+        raise_for(answer)
         found: dict[str, Any] = answer.json()
         return found
 
@@ -117,8 +133,8 @@ class SidecarSynthesizer:
         answer = self._ask("GET", "/voices", params={"language": language})
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
-        _raise_for(answer)
-        return [_voice(entry) for entry in answer.json()]
+        raise_for(answer)
+        return [voice_of(entry) for entry in answer.json()]
 
     def synthesize(
         self,
@@ -131,9 +147,16 @@ class SidecarSynthesizer:
         references: Sequence[Path] = (),
     ) -> Speech:
         """See `Synthesizer`."""
-        body = {"text": text, "language": language, "voice": voice, "speed": speed}
+        body: dict[str, object] = {
+            "text": text,
+            "language": language,
+            "voice": voice,
+            "speed": speed,
+        }
+        if references:
+            body["references"] = [str(path.absolute()) for path in references[:_MAX_REFERENCES]]
         answer = self._ask("POST", "/synthesize", json=body)
-        _raise_for(answer)
+        raise_for(answer)
         unfinished = target.with_name(f".{target.name}.part")
         unfinished.write_bytes(answer.content)
         unfinished.replace(target)
@@ -141,7 +164,17 @@ class SidecarSynthesizer:
             path=target,
             duration_s=float(answer.headers["X-Duration-Seconds"]),
             sample_rate=int(answer.headers["X-Sample-Rate"]),
+            suspect=bool(answer.headers.get("X-Suspect")),
         )
+
+    def _arguments(self, place: Place, port: int) -> list[str]:
+        """Return the arguments of the interpreter for a process at a place."""
+        arguments = [*self._options, "--port", str(port)]
+        if self._engine == "xtts":
+            arguments += ["--device", place.kind, "--mib", str(place.mib)]
+            arguments += ["--uuid", place.uuid] if place.uuid else []
+            arguments += ["--frugal"] if place.frugal else []
+        return arguments
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Send a request, to a new process when one dies under it, three times at most."""
@@ -206,11 +239,13 @@ class SidecarSynthesizer:
         # Another environment's packages, possibly for another version of Python, must stay out.
         environment = {**self._context.environment, "TTS_SIDECAR_TOKEN": token}
         environment.pop("PYTHONPATH", None)
+        if self._licence_agreed:
+            environment["COQUI_TOS_AGREED"] = "1"
         python = self._python or next((place for place in _PLACES if place.exists()), _PLACES[0])
         try:
             process = ChildProcess(
                 self._context.kind,
-                [str(python), *self._options, "--port", str(port)],
+                [str(python), *self._arguments(Place(), port)],
                 environment=environment,
                 on_line=on_line,
             )
@@ -247,7 +282,7 @@ class SidecarSynthesizer:
     def _load(self, running: _Running) -> None:
         try:
             answer = self._wait_for(running, self._calls.submit(running.client.post, "/load"))
-            _raise_for(answer)
+            raise_for(answer)
         except BaseException:
             self._discard(running, at_once=True)
             raise
@@ -276,32 +311,3 @@ class _Running:
         self.process = process
         self.client = client
         self.ended = False
-
-
-def _raise_for(answer: httpx.Response) -> None:
-    if answer.is_success:
-        return
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {}
-    message = str(problem.get("error") or f"The speech process answered {answer.status_code}.")
-    hint = str(problem.get("hint") or "")
-    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        raise ModelMissing(message, hint=hint or "Run `dubarr-watch models pull`.")
-    raise SynthesisFailed(message, hint=hint)
-
-
-def _voice(entry: Mapping[str, Any]) -> Voice:
-    grade, engine = str(entry.get("quality") or ""), str(entry["engine"])
-    quality = _GRADES.get(grade[:1], _UNGRADED.get(engine, 0.5))
-    quality += {"+": 0.04, "-": -0.04}.get(grade[1:], 0.0)
-    if not entry.get("native", True):
-        quality *= 0.5
-    return Voice(
-        id=str(entry["id"]),
-        language=str(entry["language"]),
-        gender=Gender(entry["gender"]),
-        engine=engine,
-        quality=round(quality, 3),
-    )
