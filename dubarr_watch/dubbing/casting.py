@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,30 +74,56 @@ def find_speakers(audio: Path, lines: Sequence[Line]) -> list[Speaker]:
     return sorted(speakers, key=lambda speaker: (-speaker.seconds, speaker.number))
 
 
-def cast_voices(speakers: Sequence[Speaker], voices: Sequence[Voice]) -> dict[int, Voice]:
+def cast_voices(
+    speakers: Sequence[Speaker], voices: Sequence[Voice], cloneable: Collection[int] = ()
+) -> dict[int, Voice]:
     """Return a voice for each speaker number.
 
-    Who speaks most chooses first. A voice of the right register that nobody has yet is best, then
-    a better-sounding one; when all of a register are taken they are shared, least used first,
-    rather than giving a man a woman's voice.
+    Whoever can be cloned is, where there is a voice that clones. Of the others, who speaks most
+    chooses first. A voice of the right register that nobody has yet is best, then a better-sounding
+    one; when all of a register are taken they are shared, least used first, rather than giving a
+    man a woman's voice.
 
     Args:
         speakers: As from `find_speakers`.
         voices: What the synthesizer offers, not empty.
+        cloneable: Numbers of those of whom there are clean recordings.
 
     Raises:
         ValueError: There is no voice at all.
     """
     if not voices:
         raise ValueError("no voice to cast")
+    cloned = [voice for voice in voices if voice.cloned]
+    built_in = [voice for voice in voices if not voice.cloned]
     used: dict[str, int] = {}
     cast: dict[int, Voice] = {}
     for speaker in speakers:
-        fitting = [voice for voice in voices if voice.gender is speaker.gender] or list(voices)
+        if cloned and (speaker.number in cloneable or not built_in):
+            cast[speaker.number] = max(cloned, key=lambda voice: voice.quality)
+            continue
+        fitting = [voice for voice in built_in if voice.gender is speaker.gender] or built_in
         chosen = min(fitting, key=lambda voice: (used.get(voice.id, 0), -voice.quality, voice.id))
         used[chosen.id] = used.get(chosen.id, 0) + 1
         cast[speaker.number] = chosen
     return cast
+
+
+def stand_ins(
+    speakers: Sequence[Speaker], voices: Sequence[Voice], cast: Mapping[int, Voice]
+) -> dict[int, Voice]:
+    """Return who speaks where a cast voice fails: a built-in one of the speaker's register.
+
+    A speaker for whom there is none is left out.
+    """
+    found: dict[int, Voice] = {}
+    for speaker in speakers:
+        others = [v for v in voices if not v.cloned and v.id != cast[speaker.number].id]
+        if others:
+            found[speaker.number] = max(
+                others, key=lambda voice: (voice.gender is speaker.gender, voice.quality)
+            )
+    return found
 
 
 def fallback_voice(voice: Voice, voices: Sequence[Voice]) -> Voice | None:

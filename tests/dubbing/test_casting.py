@@ -16,6 +16,7 @@ from dubarr_watch.dubbing.casting import (
     fallback_voice,
     find_speakers,
     frame_pitches,
+    stand_ins,
 )
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import Gender, Voice
@@ -143,3 +144,26 @@ def test_the_fallback_is_another_voice_of_the_register() -> None:
     assert fallback_voice(MEN[0], [*WOMEN, *MEN]) == MEN[1]
     assert fallback_voice(MEN[0], [MEN[0], *WOMEN]) == WOMEN[0]
     assert fallback_voice(MEN[0], MEN[:1]) is None
+
+
+class TestCloning:
+    CLONE = Voice("clone", "es", Gender.FEMALE, "xtts", 1.0, cloned=True)
+
+    def test_who_has_clean_recordings_is_cloned_and_others_are_cast_by_pitch(self) -> None:
+        """Any number of people share the voice that clones."""
+        speakers = [Speaker(0, 210, 30), Speaker(1, 110, 20), Speaker(2, 120, 10)]
+        cast = cast_voices(speakers, [self.CLONE, *WOMEN, *MEN], {0, 2})
+        assert [cast[n].id for n in range(3)] == ["clone", "bob", "clone"]
+
+    def test_without_built_in_voices_everybody_is_cloned(self) -> None:
+        """A bad likeness is better than silence."""
+        assert cast_voices([Speaker(0, 110, 5)], [self.CLONE])[0] is self.CLONE
+
+    def test_where_cloning_fails_a_voice_of_the_same_register_speaks(self) -> None:
+        """The register of the voice that clones means nothing."""
+        speakers = [Speaker(0, 210, 30), Speaker(1, 110, 20)]
+        voices = [self.CLONE, *WOMEN, *MEN]
+        cast = cast_voices(speakers, voices, {0, 1})
+        found = stand_ins(speakers, voices, cast)
+        assert (found[0].id, found[1].id) == ("ana", "bob")
+        assert stand_ins(speakers, [self.CLONE], cast) == {}

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dubarr_watch.dubbing.casting import Speaker
 from dubarr_watch.dubbing.references import (
-    CLEAN_RATE,
     ENOUGH_S,
     LONGEST_S,
     MIN_DBFS,
@@ -22,6 +21,7 @@ from dubarr_watch.dubbing.references import (
     make_references,
     references_of,
 )
+from dubarr_watch.dubbing.separation import CLEAN_RATE
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import Turn
 from tests.dubbing.test_casting import voice_like
