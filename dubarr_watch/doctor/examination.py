@@ -8,7 +8,15 @@ from functools import partial
 
 import structlog
 
-from dubarr_watch.doctor import configuration, folders, machine, media_tools, models, notifications
+from dubarr_watch.doctor import (
+    configuration,
+    folders,
+    gpu,
+    machine,
+    media_tools,
+    models,
+    notifications,
+)
 from dubarr_watch.doctor.result import CheckResult, CheckState, failed, missing, skipped
 from dubarr_watch.errors import DubarrError, ExitCode, SettingsInvalid, UserMustProvide
 from dubarr_watch.settings import Settings
@@ -26,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "languages": configuration.check_languages,
     "ffmpeg": media_tools.check_ffmpeg,
     "ffprobe": media_tools.check_ffprobe,
+    "gpu": gpu.check_gpu,
     "models": models.check_models,
     "translation": models.check_translation,
     "speech_process": models.check_speech_process,

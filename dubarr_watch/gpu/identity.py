@@ -20,7 +20,7 @@ from dubarr_watch.gpu.mapping import CudaDevice, match_devices, same_bus, same_u
 
 log = structlog.get_logger(__name__)
 
-_LIBRARY = "libcuda.so.1"
+LIBRARY = "libcuda.so.1"
 _MIB = 2**20
 _HINT = "Restart the daemon; when it happens again, please report it with `nvidia-smi -L`."
 _NO_DEVICE = 100
@@ -58,7 +58,7 @@ def cuda_devices() -> list[CudaDevice]:
         DeviceError: CUDA's driver library is not there, or does not answer.
     """
     try:
-        cuda = ctypes.CDLL(_LIBRARY)
+        cuda = ctypes.CDLL(LIBRARY)
     except OSError as error:
         raise DeviceError(
             f"CUDA's driver library cannot be loaded: {error}.",

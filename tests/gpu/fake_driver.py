@@ -22,7 +22,7 @@ from tempfile import mkdtemp
 import pynvml  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
-from dubarr_watch.gpu import nvml
+from dubarr_watch.gpu import identity, nvml
 
 SOURCES = Path(__file__).parent / "driver"
 LIBRARIES = {"nvml.c": "libnvidia-ml.so.1", "cuda.c": "libcuda.so.1"}
@@ -181,6 +181,8 @@ class FakeDriver:
         """Let this process, and those it starts, find this driver and no other."""
         with pytest.MonkeyPatch.context() as patch:
             _load_from(patch, lambda name: ctypes.CDLL(str(self.folder / name)))
+            # A search path is read when a program starts: here it comes too late.
+            patch.setattr(identity, "LIBRARY", str(self.folder / identity.LIBRARY))
             known = os.environ.get("LD_LIBRARY_PATH")
             patch.setenv("LD_LIBRARY_PATH", f"{self.folder}:{known}" if known else str(self.folder))
             yield self

@@ -202,6 +202,16 @@ def test_a_driver_that_forgot_us_is_started_afresh(driver: FakeDriver) -> None:
     assert memory(FIRST.uuid).used_mib == 100
 
 
+def test_a_reloaded_driver_may_count_in_another_order(driver: FakeDriver) -> None:
+    """What it called by a number before is another card now."""
+    assert memory(FIRST.uuid).used_mib == 0
+    driver.set(cards=[SECOND, FIRST])
+    driver.restart()
+    driver.set_used(FIRST.uuid, 900)
+    assert memory(SECOND.uuid).used_mib == 0
+    assert memory(FIRST.uuid).used_mib == 900
+
+
 def test_a_lost_card_is_left_out_and_the_other_works_on(driver: FakeDriver) -> None:
     """A card that falls off the bus between two questions is named with what to do."""
     assert memory(SECOND.uuid).total_mib == 24000

@@ -132,6 +132,6 @@ def test_a_missing_cuda_library_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The driver is half installed, or the container was not given it."""
-    monkeypatch.setattr("dubarr_watch.gpu.identity._LIBRARY", "libcuda-that-is-not-there.so")
+    monkeypatch.setattr("dubarr_watch.gpu.identity.LIBRARY", "libcuda-that-is-not-there.so")
     with pytest.raises(DeviceError, match="cannot be loaded"):
         assert_gpu(FIRST.uuid)
