@@ -33,7 +33,10 @@ FOLDERS = \
 COMPILE = --quiet --universal --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --no-annotate --upgrade
 
-.PHONY: help setup models demo run test lint format benchmark requirements clean
+# Once `make full` was asked for, every set-up is a full one: two sets are never mixed.
+FULL = $(wildcard .tools/full)
+
+.PHONY: help setup full models demo run test lint format benchmark requirements clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -43,24 +46,34 @@ help: ## This list
 
 setup: .venv/.ready tts_sidecar/.venv/.ready ## Both environments, from hash-pinned requirements
 
-.venv/.ready: pyproject.toml requirements/app.txt requirements/dev.txt requirements/build.txt | .tools/uv
+full: ## The same with what PROFILE=full needs (3 GB to fetch, 8 GB on disk)
+	@mkdir -p .tools
+	[ -e .tools/full ] || touch .tools/full
+	$(MAKE) --silent setup
+
+.venv/.ready: pyproject.toml requirements/app.txt requirements/dev.txt requirements/build.txt \
+    $(if $(FULL),.tools/full requirements/full.txt) | .tools/uv
 	@$(FIND_UV)
 	$(FIND_PYTHON)
+	rm -f $@
 	[ -x .venv/bin/python ] || "$$uv" venv --quiet --clear --python "$$python" .venv
 	"$$uv" pip sync --quiet --python .venv/bin/python --require-hashes \
-	  requirements/app.txt requirements/dev.txt
+	  --build-constraints requirements/build.txt \
+	  requirements/$(if $(FULL),full,app).txt requirements/dev.txt
 	"$$uv" pip install --quiet --python .venv/bin/python --no-deps \
 	  --build-constraints requirements/build.txt --editable .
 	touch $@
 	echo "Ready: .venv/bin/dubarr-watch"
 
 # The speech process has its own environment, so that its libraries never meet the daemon's.
-tts_sidecar/.venv/.ready: tts_sidecar/pyproject.toml requirements/sidecar.txt requirements/build.txt | .tools/uv
+tts_sidecar/.venv/.ready: tts_sidecar/pyproject.toml requirements/sidecar.txt requirements/build.txt \
+    $(if $(FULL),.tools/full requirements/sidecar-xtts.txt) | .tools/uv
 	@$(FIND_UV)
 	$(FIND_PYTHON)
+	rm -f $@
 	[ -x tts_sidecar/.venv/bin/python ] || "$$uv" venv --quiet --clear --python "$$python" tts_sidecar/.venv
 	"$$uv" pip sync --quiet --python tts_sidecar/.venv/bin/python --require-hashes \
-	  requirements/sidecar.txt
+	  --build-constraints requirements/build.txt requirements/$(if $(FULL),sidecar-xtts,sidecar).txt
 	"$$uv" pip install --quiet --python tts_sidecar/.venv/bin/python --no-deps \
 	  --build-constraints requirements/build.txt --editable tts_sidecar
 	touch $@
@@ -118,8 +131,9 @@ run: ## The daemon: make run VIDEOS=~/Videos LANGS=es
 	echo "  VIDEOS_DIR=$${VIDEOS_DIR@Q} CONFIG_DIR=$${CONFIG_DIR@Q} .venv/bin/dubarr-watch status" >&2
 	exec .venv/bin/dubarr-watch run
 
-test: models lint ## Every check and every test
-	@$(FOLDERS)
+test: full ## Every check and every test
+	@$(MAKE) models lint
+	$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
 	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --dist loadfile --cov --cov-report= --cov-fail-under=0
 	.venv/bin/python -m pytest -m models --cov --cov-append
@@ -144,9 +158,13 @@ benchmark: models ## The embedded profile on a three-minute talk: a table of fig
 requirements: .tools/uv ## Pin the newest allowed versions of all dependencies
 	@$(FIND_UV)
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 pyproject.toml -o requirements/app.txt
-	"$$uv" pip compile $(COMPILE) --python-version 3.11 --group dev -c requirements/app.txt -o requirements/dev.txt
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 --extra full -c requirements/app.txt \
+	  pyproject.toml -o requirements/full.txt
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 --group dev -c requirements/full.txt -o requirements/dev.txt
 	"$$uv" pip compile $(COMPILE) --python-version 3.10 tts_sidecar/pyproject.toml \
 	  -o requirements/sidecar.txt
+	"$$uv" pip compile $(COMPILE) --python-version 3.10 --extra xtts -c requirements/sidecar.txt \
+	  tts_sidecar/pyproject.toml -o requirements/sidecar-xtts.txt
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/build.txt <<< $$'hatchling>=1.27\neditables\nsetuptools>=77'
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/uv.txt <<< 'uv<1'
 	! grep -nE '://|^-' requirements/*.txt
