@@ -166,12 +166,16 @@ class _Spied:
     def __init__(self, kind: str, engine: Any, host: SpyHost) -> None:
         self._kind, self._engine, self._host = kind, engine, host
 
-    def __getattr__(self, method: str) -> Callable[..., Any]:
+    def __getattr__(self, method: str) -> Any:
+        found = getattr(self._engine, method)
+        if not callable(found):
+            return found
+
         def call(*values: Any, **arguments: Any) -> Any:
             made = Call(self._kind, method, arguments)
             self._host.calls.append(made)
             self._host.before(made)
-            return getattr(self._engine, method)(*values, **arguments)
+            return found(*values, **arguments)
 
         return call
 

@@ -47,6 +47,7 @@ class Take:
         duration_s: Its length at the voice's own rate.
         attempts: Syntheses made for this line so far.
         outcome: ok, retried or fallback_voice.
+        suspect: The engine doubts that it says no more and no less than the text.
     """
 
     index: int
@@ -56,6 +57,7 @@ class Take:
     duration_s: float
     attempts: int
     outcome: Outcome
+    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

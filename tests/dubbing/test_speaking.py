@@ -152,7 +152,7 @@ class TestWording:
         """A take far too long gets a wording that fits, and no speed at all."""
         shortener = Shortener(SHORT)
         (got,) = speak(studio(translator=lambda: shortener), part(0, LONG, 1.5))
-        assert shortener.asked == [ShortenRequest(0, SOURCE, LONG, 25)]
+        assert shortener.asked == [ShortenRequest(0, SOURCE, LONG, 25, speaker=0)]
         assert got.take is not None
         assert (got.take.text, got.take.attempts) == (SHORT, 2)
         assert (got.outcome, got.fit.speed) == (Outcome.RETRIED, 1.0)
