@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ctranslate2 import get_supported_compute_types
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from dubarr_watch.engines import vad
-from dubarr_watch.engines.base import Progress, Span, Transcript, Word, no_progress
+from dubarr_watch.engines.base import Place, Progress, Span, Transcript, Word, no_progress
 from dubarr_watch.engines.samples import RATE, Samples, SpeechSamples
+from dubarr_watch.engines.whisper_sizes import choose_precision
 from dubarr_watch.engines.whisper_windows import (
     LONGEST_SPAN_S,
     Window,
@@ -23,9 +25,8 @@ from dubarr_watch.engines.whisper_windows import (
 )
 from dubarr_watch.errors import ModelMissing
 
-# Measured on two cores: batches of 4 are as fast as 8 and 16 and hold 200 MiB less; a beam of 5
-# costs nothing over 1 (0.05 of real time) and loops far less.
-_BATCH = 4
+_CPU = Place()
+# Measured on two cores: a beam of 5 costs nothing over 1 (0.05 of real time) and loops far less.
 _BEAM = 5
 _LANGUAGE_WINDOWS = 5
 _SURE = 0.9
@@ -47,24 +48,29 @@ class WhisperTranscriber:
     """A Transcriber: Silero VAD finds the voice, Whisper hears windows packed with it.
 
     Args:
-        model: Folder of a CTranslate2 Whisper model.
+        model: Folder of a CTranslate2 Whisper model, of any size.
         threads: Threads of the CPU.
+        place: Where it runs. Precision and batch size follow from its memory (whisper_sizes.py);
+            without a CUDA device it runs on the CPU, as CTranslate2 knows no other.
 
     Raises:
         ModelMissing: The folder has no model.
     """
 
-    def __init__(self, *, model: Path, threads: int) -> None:
+    def __init__(self, *, model: Path, threads: int, place: Place = _CPU) -> None:
         if not (model / "model.bin").is_file():
             raise ModelMissing(
                 "The speech recognition model has not been pulled.",
                 hint="Run `dubarr-watch models pull`.",
                 path=model,
             )
+        supported = get_supported_compute_types("cuda") if place.kind == "cuda" else ()
+        precision = choose_precision(model, place, supported)
+        self._batch = precision.batch
         self._model = WhisperModel(
             str(model),
-            device="cpu",
-            compute_type="int8",
+            device=precision.device,
+            compute_type=precision.compute_type,
             cpu_threads=threads,
             local_files_only=True,
         )
@@ -83,8 +89,8 @@ class WhisperTranscriber:
             if language is None:
                 language, certainty = self._recognise(samples, windows)
             words: list[Word] = []
-            for first in range(0, len(windows), _BATCH):
-                batch = windows[first : first + _BATCH]
+            for first in range(0, len(windows), self._batch):
+                batch = windows[first : first + self._batch]
                 words += self._hear(samples, batch, language)
                 progress(batch[-1].end_s, samples.duration_s)
             progress(samples.duration_s, samples.duration_s)
@@ -126,7 +132,7 @@ class WhisperTranscriber:
         segments, _ = self._batched.transcribe(
             np.concatenate(pieces),
             language=language,
-            batch_size=_BATCH,
+            batch_size=len(windows),
             beam_size=_BEAM,
             word_timestamps=True,
             clip_timestamps=[

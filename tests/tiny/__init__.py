@@ -1,0 +1,1 @@
+"""Checkpoints without any training, small enough to build in a test, for the real libraries."""
