@@ -10,27 +10,18 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from itertools import groupby
 
+from dubarr_watch.dubbing.asking import ALONE, Asking, ask_for_all
 from dubarr_watch.dubbing.subtitles import Cue
 from dubarr_watch.dubbing.transcript import Line
-from dubarr_watch.dubbing.wording_checks import DENSE, looks_wrong
-from dubarr_watch.engines.base import (
-    Progress,
-    SourceText,
-    TranslationRequest,
-    Translator,
-    no_progress,
-)
+from dubarr_watch.dubbing.wording_checks import DENSE
+from dubarr_watch.engines.base import Progress, SourceText, Translator, no_progress
 
-BATCH_TEXTS = 32
-"""Sentences in one request: enough for context, few enough to lose little on a mismatch."""
-
-CONTEXT_TEXTS = 2
 MIN_BUDGET_CHARS = 12
 BUDGET_SLACK = 1.1
 """A tenth over the budget is left to the fitting of the take."""
@@ -73,6 +64,7 @@ def translate_lines(
     slots_s: Sequence[float],
     chars_per_s: float,
     cues: Sequence[Cue] = (),
+    asking: Asking = ALONE,
     progress: Progress = no_progress,
 ) -> list[TranslatedLine]:
     """Return a wording for every line, in order.
@@ -85,6 +77,7 @@ def translate_lines(
         slots_s: For each line the seconds its take may fill.
         chars_per_s: Characters that the target voice speaks in a second.
         cues: Subtitles in the target language; their wording is used where they lie on a line.
+        asking: What goes along with a question, and where it queues.
         progress: Called with (sentences done, sentences in all).
     """
     found = _from_subtitles(lines, cues)
@@ -100,7 +93,7 @@ def translate_lines(
         for part in sentences
     ]
     answers = (
-        _ask_for_all(texts, translator(), source=source, target=target, progress=progress)
+        ask_for_all(texts, translator(), asking, source=source, target=target, progress=progress)
         if texts
         else {}
     )
@@ -111,6 +104,11 @@ def translate_lines(
                 origin = Origin.MODEL if piece else Origin.JOINED
                 found.setdefault(line.index, TranslatedLine(line.index, piece, origin))
     return [found.get(line.index, TranslatedLine(line.index, "", Origin.MISSING)) for line in lines]
+
+
+def needs_model(lines: Sequence[Line], cues: Sequence[Cue]) -> bool:
+    """Tell whether any line has no wording in subtitles, so that a model is asked."""
+    return len(_from_subtitles(lines, cues)) < len(lines)
 
 
 def split_wording(text: str, durations_s: Sequence[float]) -> list[str]:
@@ -151,10 +149,9 @@ def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, Tra
     starts, ends = [line.start_s for line in lines], [line.end_s for line in lines]
     wording: dict[int, list[str]] = {}
     for cue in cues:
-        near = lines[bisect_right(ends, cue.start_s) : bisect_left(starts, cue.end_s)]
-        own = [line for line in near if _lies_on(cue, line)]
-        if not own and near:
-            own = [max(near, key=partial(_overlap_s, cue))]
+        own = _lines_of(
+            cue, lines[bisect_right(ends, cue.start_s) : bisect_left(starts, cue.end_s)]
+        )
         pieces = split_wording(cue.text, [_overlap_s(cue, line) for line in own]) if own else []
         for line, piece in zip(own, pieces, strict=True):
             if piece:
@@ -165,6 +162,23 @@ def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, Tra
     }
 
 
+def cues_by_line(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, list[Cue]]:
+    """Return the cues that lie on each line, whole, by index; lines with none are left out."""
+    starts, ends = [line.start_s for line in lines], [line.end_s for line in lines]
+    found: dict[int, list[Cue]] = {}
+    for cue in cues:
+        near = lines[bisect_right(ends, cue.start_s) : bisect_left(starts, cue.end_s)]
+        for line in _lines_of(cue, near):
+            found.setdefault(line.index, []).append(cue)
+    return found
+
+
+def _lines_of(cue: Cue, near: Sequence[Line]) -> list[Line]:
+    """Return the lines that a cue lies on, of those that it touches."""
+    own = [line for line in near if _lies_on(cue, line)]
+    return own or ([max(near, key=partial(_overlap_s, cue))] if near else [])
+
+
 def _lies_on(cue: Cue, line: Line) -> bool:
     shortest_s = min(line.duration_s, cue.end_s - cue.start_s)
     return _overlap_s(cue, line) >= COVERED_SHARE * shortest_s
@@ -172,50 +186,6 @@ def _lies_on(cue: Cue, line: Line) -> bool:
 
 def _overlap_s(cue: Cue, line: Line) -> float:
     return min(line.end_s, cue.end_s) - max(line.start_s, cue.start_s)
-
-
-def _ask_for_all(
-    texts: Sequence[SourceText],
-    translator: Translator,
-    *,
-    source: str,
-    target: str,
-    progress: Progress,
-) -> dict[int, str]:
-    """Ask in batches, then once more for what is missing or looks wrong, each alone."""
-    answers: dict[int, str] = {}
-    total = len(texts)
-    for start in range(0, total, BATCH_TEXTS):
-        batch = texts[start : start + BATCH_TEXTS]
-        before = texts[max(0, start - CONTEXT_TEXTS) : start]
-        request = TranslationRequest(source, target, tuple(batch), tuple(t.text for t in before))
-        got = translator.translate(request, progress=_shifted(progress, start, total))
-        answers |= _usable(batch, got)
-        progress(min(start + len(batch), total), total)
-    for i, text in enumerate(texts):
-        if text.id not in answers:
-            before = texts[max(0, i - CONTEXT_TEXTS) : i]
-            alone = TranslationRequest(source, target, (text,), tuple(t.text for t in before))
-            answers |= _usable([text], translator.translate(alone))
-            progress(total, total)
-    return answers
-
-
-def _shifted(progress: Progress, start: int, total: int) -> Progress:
-    return lambda done, _: progress(start + done, total)
-
-
-def _usable(texts: Sequence[SourceText], answers: Mapping[int, str]) -> dict[int, str]:
-    usable: dict[int, str] = {}
-    previous = ("", "")
-    for text in texts:
-        said = answers.get(text.id, "").strip()
-        answer = " ".join(said.split())
-        repeated = len(answer) > 15 and answer == previous[1] and text.text != previous[0]
-        if answer and not repeated and not looks_wrong(text.text, said, text.max_chars):
-            usable[text.id] = answer
-        previous = (text.text, answer)
-    return usable
 
 
 def _best_cut(words: Sequence[str], start: int, end: int, wanted_chars: float) -> int:

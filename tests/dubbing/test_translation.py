@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dubarr_watch.dubbing.asking import ALONE, BATCH_TEXTS, CONTEXT_TEXTS, Asking
 from dubarr_watch.dubbing.subtitles import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import (
-    BATCH_TEXTS,
-    CONTEXT_TEXTS,
     MIN_BUDGET_CHARS,
     Origin,
     TranslatedLine,
@@ -29,7 +29,9 @@ from dubarr_watch.engines.base import (
     Translator,
     no_progress,
 )
+from dubarr_watch.engines.dispatch import Dispatcher
 from dubarr_watch.engines.fakes import FakeTranslator
+from dubarr_watch.errors import EngineError
 
 Answer = Callable[[TranslationRequest], Mapping[int, str]]
 
@@ -37,10 +39,15 @@ Answer = Callable[[TranslationRequest], Mapping[int, str]]
 class Scripted(FakeTranslator):
     """A translator that answers as it is told, and remembers what it was asked."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, slots: int = 1) -> None:
         super().__init__()
         self.asked: list[TranslationRequest] = []
         self._answer = answer
+        self._slots = slots
+
+    @property
+    def slots(self) -> int:
+        return self._slots
 
     def translate(
         self, request: TranslationRequest, *, progress: Progress = no_progress
@@ -79,6 +86,7 @@ def translated(
     *,
     cues: Sequence[Cue] = (),
     slots_s: Sequence[float] | None = None,
+    asking: Asking = ALONE,
     progress: Progress = no_progress,
 ) -> list[TranslatedLine]:
     return translate_lines(
@@ -89,6 +97,7 @@ def translated(
         slots_s=slots_s or [4.95] * len(lines),
         chars_per_s=15,
         cues=cues,
+        asking=asking,
         progress=progress,
     )
 
@@ -133,6 +142,48 @@ class TestWholeSentences:
         before = [lines[n].text for n in range(BATCH_TEXTS - CONTEXT_TEXTS, BATCH_TEXTS)]
         assert list(model.asked[1].before) == before
         assert [said.index for said in found] == [*range(35)]
+
+    def test_batches_carry_what_follows_and_what_is_known_of_the_film(self) -> None:
+        """As many sentences on both sides as the caller says, and the film with each batch."""
+        lines = [line(n, f"This is line {n} of many.") for n in range(2 * BATCH_TEXTS)]
+        model = Scripted(rotated)
+        film = FilmContext(summary="Many lines.")
+        translated(lines, model, asking=Asking(film=film, before=3, after=2))
+        first, second = model.asked
+        assert first.after == tuple(lines[BATCH_TEXTS + n].text for n in range(2))
+        assert second.before == tuple(lines[BATCH_TEXTS - 3 + n].text for n in range(3))
+        assert (second.after, first.film, second.film) == ((), film, film)
+
+    def test_batches_are_asked_side_by_side_where_there_are_slots(self) -> None:
+        """Two at a time: neither is answered before both were asked."""
+        both = threading.Barrier(2, timeout=20)
+
+        def together(request: TranslationRequest) -> dict[int, str]:
+            both.wait()
+            return rotated(request)
+
+        model = Scripted(together, slots=2)
+        lines = [line(n, f"This is line {n} of many.") for n in range(2 * BATCH_TEXTS)]
+        seen: list[tuple[float, float]] = []
+        with Dispatcher(1, 16, "translator") as queue:
+            found = translated(
+                lines, model, asking=Asking(dispatcher=queue),
+                progress=lambda done, total: seen.append((done, total)),
+            )  # fmt: skip
+        assert all(said.origin is Origin.MODEL for said in found)
+        assert seen == sorted(seen)
+        assert seen[-1] == (64, 64)
+
+    def test_a_batch_that_fails_drops_those_that_have_not_begun(self) -> None:
+        """And what it raised is raised."""
+
+        def fail(request: TranslationRequest) -> dict[int, str]:
+            raise EngineError("It broke.")
+
+        model = Scripted(fail, slots=2)
+        lines = [line(n, f"This is line {n} of many.") for n in range(20 * BATCH_TEXTS)]
+        with Dispatcher(1, 16, "translator") as queue, pytest.raises(EngineError, match="broke"):
+            translated(lines, model, asking=Asking(dispatcher=queue))
 
     def test_progress_reaches_its_end(self) -> None:
         """Progress counts sentences and never runs backwards."""

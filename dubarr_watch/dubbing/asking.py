@@ -1,0 +1,154 @@
+"""Asking a translator for a whole film: in batches, as many at a time as it has slots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
+
+from dubarr_watch.dubbing.wording_checks import looks_wrong
+from dubarr_watch.engines.base import (
+    EMPTY_FILM,
+    FilmContext,
+    Progress,
+    SourceText,
+    TranslationRequest,
+    Translator,
+    no_progress,
+)
+from dubarr_watch.engines.dispatch import Dispatcher, Priority, Step
+from dubarr_watch.errors import JobCancelled
+
+BATCH_TEXTS = 32
+"""Sentences in one request: enough for context, few enough to lose little on a mismatch."""
+
+CONTEXT_TEXTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What goes along with every question, and where questions queue.
+
+    Attributes:
+        film: What is known of the film.
+        before: Sentences before a batch that go along as context.
+        after: Sentences after it.
+        dispatcher: Where the requests of all jobs are queued; without one they go one by one.
+        job: Number of the job, which orders its requests among those of others.
+    """
+
+    film: FilmContext = EMPTY_FILM
+    before: int = CONTEXT_TEXTS
+    after: int = 0
+    dispatcher: Dispatcher | None = None
+    job: int = 0
+
+
+ALONE = Asking()
+"""Nothing is known of the film, and nobody else asks."""
+
+
+def ask_for_all(
+    texts: Sequence[SourceText],
+    translator: Translator,
+    asking: Asking,
+    *,
+    source: str,
+    target: str,
+    progress: Progress = no_progress,
+) -> dict[int, str]:
+    """Ask in batches, then once more for what is missing or looks wrong, each alone.
+
+    Returns:
+        The translations that do not look wrong, by id.
+
+    Raises:
+        EngineError: The translator failed.
+        JobCancelled: Somebody asked for it.
+    """
+    made = _Questions(texts, translator, asking, source, target)
+    pieces = [range(start, min(start + BATCH_TEXTS, len(texts)))
+              for start in range(0, len(texts), BATCH_TEXTS)]  # fmt: skip
+    answers = made.ask(pieces, _Sum(progress, len(texts)))
+    alone = [range(i, i + 1) for i, text in enumerate(texts) if text.id not in answers]
+    if alone:
+        answers |= made.ask(alone, _Sum(no_progress, len(texts)))
+        progress(len(texts), len(texts))
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    texts: Sequence[SourceText]
+    translator: Translator
+    asking: Asking
+    source: str
+    target: str
+
+    def ask(self, pieces: Sequence[range], done: _Sum) -> dict[int, str]:
+        """Ask for some stretches of the texts and return what is usable."""
+        queue = self.asking.dispatcher
+        answers: dict[int, str] = {}
+        if queue is None or self.translator.slots < 2:
+            for piece in pieces:
+                answers |= self._ask(piece, done)
+            return answers
+        queue.resize(self.translator.slots)
+        futures: list[Future[dict[int, str]]] = []
+        try:
+            for piece in pieces:
+                priority = Priority(Step.DRAFT, self.asking.job, self.texts[piece[0]].id)
+                futures.append(queue.submit(partial(self._ask, piece, done), priority=priority))
+            for future in futures:
+                answers |= future.result()
+        except CancelledError as error:
+            raise JobCancelled("Cancelled.") from error
+        finally:
+            for future in futures:
+                future.cancel()
+        return answers
+
+    def _ask(self, piece: range, done: _Sum) -> dict[int, str]:
+        batch = [self.texts[i] for i in piece]
+        first, end = piece[0], piece[-1] + 1
+        request = TranslationRequest(
+            self.source,
+            self.target,
+            tuple(batch),
+            before=tuple(t.text for t in self.texts[max(0, first - self.asking.before) : first]),
+            after=tuple(t.text for t in self.texts[end : end + self.asking.after]),
+            film=self.asking.film,
+        )
+        got = self.translator.translate(request, progress=partial(done.of, first))
+        done.of(first, len(batch), len(batch))
+        return _usable(batch, got)
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Adds up the progress of requests that run at a time."""
+
+    progress: Progress
+    total: int
+    _done: dict[int, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def of(self, piece: int, done: float, total: float) -> None:
+        with self._lock:
+            self._done[piece] = max(done, self._done.get(piece, 0.0))
+            self.progress(min(sum(self._done.values()), self.total), self.total)
+
+
+def _usable(texts: Sequence[SourceText], answers: Mapping[int, str]) -> dict[int, str]:
+    usable: dict[int, str] = {}
+    previous = ("", "")
+    for text in texts:
+        said = answers.get(text.id, "").strip()
+        answer = " ".join(said.split())
+        repeated = len(answer) > 15 and answer == previous[1] and text.text != previous[0]
+        if answer and not repeated and not looks_wrong(text.text, said, text.max_chars):
+            usable[text.id] = answer
+        previous = (text.text, answer)
+    return usable
