@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import openai
-import structlog
 from openai.types.chat import ChatCompletionMessageParam
 
 from dubarr_watch.engines.base import (
@@ -18,11 +16,14 @@ from dubarr_watch.engines.base import (
     FilmContext,
     Progress,
     ShortenRequest,
+    SourceText,
     TranslationRequest,
     Usage,
     no_progress,
 )
-from dubarr_watch.engines.translation_checks import acceptable, cleaned, normalised, told_apart
+from dubarr_watch.engines.batches import Questions, Text, batches
+from dubarr_watch.engines.llm.answers import json_object
+from dubarr_watch.engines.translation_checks import acceptable, is_shorter
 from dubarr_watch.engines.translation_prompts import (
     answer_schema,
     shortening_messages,
@@ -30,22 +31,13 @@ from dubarr_watch.engines.translation_prompts import (
 )
 from dubarr_watch.errors import EngineError, KeyMissing
 
-log = structlog.get_logger(__name__)
-
 _BATCH_CHARS = 900
 _TOKENS_PER_CHAR = 0.7  # Latin text needs 0.3 to 0.5; other scripts up to 1 for fewer characters
 _TOKENS_PER_LINE = 24
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    id: int
-    text: str
-    max_chars: int
-
-
+T = TypeVar("T", bound=Text)
 _Ask = Callable[[Mapping[str, str]], list[ChatCompletionMessageParam]]
-_Judge = Callable[[str, _Text], bool]
 
 
 class OpenAITranslator:
@@ -98,22 +90,21 @@ class OpenAITranslator:
         self, request: TranslationRequest, *, progress: Progress = no_progress
     ) -> Mapping[int, str]:
         """See `Translator`."""
-        texts = [_Text(text.id, text.text, text.max_chars) for text in request.texts]
         history = [*request.before, *(text.text for text in request.texts)]
         place = {text.id: n + len(request.before) for n, text in enumerate(request.texts)}
 
-        def work(batch: Sequence[_Text]) -> dict[int, str]:
+        def ask(batch: Sequence[SourceText], tries: int) -> dict[int, str]:
             first = place[batch[0].id]
             before = history[max(0, first - self._context_lines) : first]
-            return self._answers(
+            return self._request(
                 batch,
                 lambda keyed: translation_messages(request.source, request.target, keyed, before),
-                lambda answer, text: acceptable(
-                    answer, text.text, target=request.target, max_chars=text.max_chars
-                ),
             )
 
-        return self._spread(texts, work, progress)
+        def judge(answer: str, text: SourceText) -> bool:
+            return acceptable(answer, text.text, target=request.target, max_chars=text.max_chars)
+
+        return self._spread(request.texts, Questions(ask, judge), progress)
 
     def shorten(
         self,
@@ -125,33 +116,28 @@ class OpenAITranslator:
     ) -> Mapping[int, str]:
         """See `Translator`."""
 
-        def work(batch: Sequence[_Text]) -> dict[int, str]:
-            return self._answers(
-                batch,
-                lambda keyed: shortening_messages(target, keyed),
-                lambda answer, text: _is_shorter(answer, text.text, target),
-                halve=False,
-            )
+        def ask(batch: Sequence[ShortenRequest], tries: int) -> dict[int, str]:
+            return self._request(batch, lambda keyed: shortening_messages(target, keyed))
 
-        asked = [_Text(text.id, text.text, text.max_chars) for text in texts]
-        return self._spread(asked, work, progress)
+        def judge(answer: str, text: ShortenRequest) -> bool:
+            return is_shorter(answer, text.text, target)
+
+        return self._spread(texts, Questions(ask, judge, halve=False), progress)
 
     def usage(self) -> Usage:
         """Return nothing: no tokens are counted here."""
         return Usage()
 
     def _spread(
-        self,
-        texts: Sequence[_Text],
-        work: Callable[[Sequence[_Text]], dict[int, str]],
-        progress: Progress,
+        self, texts: Sequence[T], questions: Questions[T], progress: Progress
     ) -> dict[int, str]:
         """Work on all batches, some at a time; progress counts texts that are done with."""
         found: dict[int, str] = {}
         done = 0
         progress(0, len(texts))
+        parts = batches(texts, size=self._batch, chars=_BATCH_CHARS)
         with concurrent.futures.ThreadPoolExecutor(self._parallel) as pool:
-            futures = {pool.submit(work, batch): len(batch) for batch in self._batches(texts)}
+            futures = {pool.submit(questions.answers, part): len(part) for part in parts}
             try:
                 for future in concurrent.futures.as_completed(futures):
                     found.update(future.result())
@@ -162,38 +148,7 @@ class OpenAITranslator:
                 raise
         return {text.id: found[text.id] for text in texts if text.id in found}
 
-    def _batches(self, texts: Sequence[_Text]) -> Iterator[list[_Text]]:
-        batch: list[_Text] = []
-        for text in texts:
-            chars = sum(len(one.text) for one in batch) + len(text.text)
-            if batch and (len(batch) == self._batch or chars > _BATCH_CHARS):
-                yield batch
-                batch = []
-            batch.append(text)
-        if batch:
-            yield batch
-
-    def _answers(
-        self, batch: Sequence[_Text], ask: _Ask, judge: _Judge, *, halve: bool = True
-    ) -> dict[int, str]:
-        sources = {text.id: text.text for text in batch}
-        answers = self._request(batch, ask)
-        good = {
-            text.id: answer
-            for text in batch
-            if (answer := cleaned(answers.get(text.id, ""), text.text)) and judge(answer, text)
-        }
-        good = told_apart(good, sources)
-        rest = [text for text in batch if text.id not in good]
-        if rest:
-            log.debug("translation unusable", asked=len(batch), unusable=len(rest))
-        if halve and len(batch) > 1:
-            size = max(1, len(batch) // 2)
-            for first in range(0, len(rest), size):
-                good.update(self._answers(rest[first : first + size], ask, judge))
-        return good
-
-    def _request(self, batch: Sequence[_Text], ask: _Ask) -> dict[int, str]:
+    def _request(self, batch: Sequence[T], ask: _Ask) -> dict[int, str]:
         """Return the raw answers of one request; none when they are no valid JSON."""
         # Keys count from 1: a small model copes with those better than with large ids.
         keyed = {str(number): text for number, text in enumerate(batch, 1)}
@@ -221,23 +176,6 @@ class OpenAITranslator:
             raise EngineError(f"The translation service failed: {error}") from error
         return {
             keyed[key].id: value
-            for key, value in _parsed(reply.choices[0].message.content or "").items()
+            for key, value in json_object(reply.choices[0].message.content or "").items()
             if key in keyed and isinstance(value, str)
         }
-
-
-def _parsed(content: str) -> dict[str, object]:
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}  # cut off at max_tokens: asked again in smaller batches
-    return found if isinstance(found, dict) else {}
-
-
-def _is_shorter(answer: str, text: str, target: str) -> bool:
-    # The check for the source's own words does not apply: a shorter wording keeps most of them.
-    return (
-        len(answer) < len(text)
-        and normalised(answer) != normalised(text)
-        and acceptable(answer, "", target=target, max_chars=len(text))
-    )

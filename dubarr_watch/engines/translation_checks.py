@@ -28,6 +28,7 @@ _SCRIPTS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("ru", "uk", "bg", "be", "mk", "kk", "mn"), ("CYRILLIC",)),
     **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
     **dict.fromkeys(("hi", "mr", "ne"), ("DEVANAGARI",)),
+    "sr": ("CYRILLIC", "LATIN"),
     "el": ("GREEK",),
     "he": ("HEBREW",),
     "ja": ("HIRAGANA", "KATAKANA", "CJK"),
@@ -67,8 +68,18 @@ def acceptable(answer: str, source_text: str, *, target: str, max_chars: int) ->
         return False
     if len(answer) > _LONGEST * max(max_chars, len(source_text)) + _ROOM_CHARS:
         return False
-    return not (_repeats_itself(answer) or _is_source(answer, source_text)) and _in_script(
+    return not (_repeats_itself(answer) or _is_source(answer, source_text)) and in_script(
         answer, target
+    )
+
+
+def is_shorter(answer: str, text: str, target: str) -> bool:
+    """Tell whether a cleaned answer may be taken for a shorter wording of a text."""
+    # The check for the source's own words does not apply: a shorter wording keeps most of them.
+    return (
+        len(answer) < len(text)
+        and normalised(answer) != normalised(text)
+        and acceptable(answer, "", target=target, max_chars=len(text))
     )
 
 
@@ -89,6 +100,13 @@ def normalised(text: str) -> str:
     return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
+def in_script(answer: str, target: str) -> bool:
+    """Tell whether a text is written in letters of its language, most of it at least."""
+    wanted = _SCRIPTS.get(target, ("LATIN",))
+    letters = [ch for ch in answer if ch.isalpha()]
+    return not letters or 2 * _count(letters, wanted) >= len(letters)
+
+
 def _is_source(answer: str, source_text: str) -> bool:
     """Tell whether an answer is the source, or most of it, in the source's own words."""
     said, asked = normalised(answer).split(), normalised(source_text).split()
@@ -105,12 +123,6 @@ def _is_source(answer: str, source_text: str) -> bool:
 def _only_names(text: str) -> bool:
     words = _WORD.findall(text)
     return len(words) <= 4 and all(word[0].isupper() for word in words)
-
-
-def _in_script(answer: str, target: str) -> bool:
-    wanted = _SCRIPTS.get(target, ("LATIN",))
-    letters = [ch for ch in answer if ch.isalpha()]
-    return not letters or 2 * _count(letters, wanted) >= len(letters)
 
 
 def _count(letters: Iterable[str], scripts: tuple[str, ...]) -> int:
