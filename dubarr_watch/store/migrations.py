@@ -97,4 +97,23 @@ _FIRST_RELEASE = (
     "CREATE INDEX notifications_pending ON notifications (id) WHERE outcome = 'pending'",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_first_release,)
+
+def _leases(database: Database) -> None:
+    for statement in _LEASES:
+        database.execute(statement)
+
+
+_LEASES = (
+    """CREATE TABLE leases (
+        owner TEXT NOT NULL, number INTEGER NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
+        job_id INTEGER, device TEXT NOT NULL, device_name TEXT NOT NULL, mib INTEGER NOT NULL,
+        peak_mib INTEGER NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL, pid INTEGER,
+        asked_at TEXT NOT NULL, granted_at TEXT, ended_at TEXT,
+        PRIMARY KEY (owner, number))""",
+    "CREATE INDEX leases_asked ON leases (asked_at)",
+    """CREATE TABLE needs (
+        model TEXT NOT NULL, device_name TEXT NOT NULL, peak_mib INTEGER NOT NULL,
+        measured_at TEXT NOT NULL, PRIMARY KEY (model, device_name))""",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_first_release, _leases)

@@ -185,6 +185,44 @@ class Notification(_Row):
         table_name = "notifications"
 
 
+class Lease(_Row):
+    """A lease of GPU memory; stays when its job is forgotten, for the post-mortem."""
+
+    owner: Any = TextField()
+    number: Any = peewee.IntegerField()
+    stage: Any = TextField()
+    model: Any = TextField()
+    job_id: Any = peewee.IntegerField(null=True)
+    device: Any = TextField()
+    device_name: Any = TextField()
+    mib: Any = peewee.IntegerField()
+    peak_mib: Any = peewee.IntegerField()
+    state: Any = TextField()
+    why: Any = TextField()
+    pid: Any = peewee.IntegerField(null=True)
+    asked_at: Any = TimeField()
+    granted_at: Any = TimeField(null=True)
+    ended_at: Any = TimeField(null=True)
+
+    class Meta:
+        table_name = "leases"
+        primary_key = peewee.CompositeKey("owner", "number")
+
+
+class Need(_Row):
+    """The most that an engine and model were seen to hold on devices of a name."""
+
+    model: Any = TextField()
+    device_name: Any = TextField()
+    peak_mib: Any = peewee.IntegerField()
+    measured_at: Any = TimeField()
+
+    class Meta:
+        table_name = "needs"
+        primary_key = peewee.CompositeKey("model", "device_name")
+
+
 TABLES: tuple[type[peewee.Model], ...] = (
     Meta, Video, Request, Job, Stage, Line, Track, Result, Output, Notification,
+    Lease, Need,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Self
 from dubarr_watch.store.checkpoints import Checkpoints
 from dubarr_watch.store.database import Database, opening_lock
 from dubarr_watch.store.jobs import Jobs
+from dubarr_watch.store.leases import Leases, Needs
 from dubarr_watch.store.meta import MetaValues
 from dubarr_watch.store.migrations import MIGRATIONS, Migration, migrate
 from dubarr_watch.store.notifications import Notifications
@@ -33,6 +34,8 @@ class Store:
         outputs: Files that we published.
         notifications: Push messages, sent and to be sent.
         meta: Small values by name.
+        leases: Leases of GPU memory, for onlookers.
+        needs: What engines were seen to need.
     """
 
     def __init__(self, database: Database) -> None:
@@ -44,6 +47,8 @@ class Store:
         self.outputs = Outputs(database)
         self.notifications = Notifications(database)
         self.meta = MetaValues(database)
+        self.leases = Leases(database)
+        self.needs = Needs(database)
 
     @classmethod
     def open(cls, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Store:
