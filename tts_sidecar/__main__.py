@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tts_sidecar import __version__
 from tts_sidecar.engines import ENGINES, make_engine
+from tts_sidecar.engines.base import EngineOptions
 
 TOKEN_VARIABLE = "TTS_SIDECAR_TOKEN"  # noqa: S105  the variable's name, not a token
+LICENCE_VARIABLE = "COQUI_TOS_AGREED"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,9 +27,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tts_sidecar.process import serve
     from tts_sidecar.server import create_app
 
-    engine = make_engine(options.engine, models_dir=options.models_dir, threads=options.threads)
+    engine = make_engine(options.engine, _engine_options(options))
     return serve(
         create_app(engine, token), port=options.port, exit_with_stdin=options.exit_with_stdin
+    )
+
+
+def _engine_options(options: argparse.Namespace) -> EngineOptions:
+    return EngineOptions(
+        models_dir=options.models_dir,
+        threads=options.threads,
+        device=options.device,
+        uuid=options.uuid,
+        mib=options.mib,
+        frugal=options.frugal,
+        slots=options.slots,
+        references=tuple(options.references_dir),
+        licence_agreed=os.environ.get(LICENCE_VARIABLE, "").lower() in ("1", "true", "yes", "on"),
     )
 
 
@@ -46,20 +62,50 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         default=Path("models"),
         metavar="DIR",
-        help="holds kokoro-82m-v1.0-int8/model.onnx and voices/; default: models",
+        help="holds kokoro-82m-v1.0-int8/ and xtts-v2/; default: models",
     )
     parser.add_argument(
         "--threads",
-        type=_threads,
+        type=_at_least(1),
         default=_usable_cores(),
         metavar="N",
         help="CPU threads of one synthesis; default: the cores this process may use (%(default)s)",
     )
+    _add_xtts_arguments(parser)
     parser.add_argument(
         "--exit-with-stdin", action="store_true", help="end when the standard input ends"
     )
     parser.add_argument("--version", action="version", version=__version__)
     return parser.parse_args(arguments)
+
+
+def _add_xtts_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("xtts", "What only that engine looks at.")
+    group.add_argument(
+        "--device", choices=["cpu", "cuda", "mps"], default="cpu", help="default: cpu"
+    )
+    group.add_argument(
+        "--uuid", default="", help="GPU that must be the first one, e.g. GPU-... or MIG-..."
+    )
+    group.add_argument(
+        "--mib", type=_at_least(0), default=0, metavar="N", help="GPU memory it may use; 0: any"
+    )
+    group.add_argument("--frugal", action="store_true", help="take as little memory as possible")
+    group.add_argument(
+        "--slots",
+        type=_at_least(0),
+        default=0,
+        metavar="N",
+        help="takes made together; 0: as many as there is memory for",
+    )
+    group.add_argument(
+        "--references-dir",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder whose recordings may be read; may be given several times",
+    )
 
 
 def _port(text: str) -> int:
@@ -69,11 +115,14 @@ def _port(text: str) -> int:
     return port
 
 
-def _threads(text: str) -> int:
-    threads = int(text)
-    if threads < 1:
-        raise argparse.ArgumentTypeError(f"{threads} is less than one thread")
-    return threads
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
 
 
 def _usable_cores() -> int:

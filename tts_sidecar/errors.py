@@ -3,8 +3,14 @@
 SidecarError (500)
 ├── EngineFailed (500)      the engine itself broke
 ├── EngineUnavailable (503) a model or library is missing or damaged
+├── OutOfMemory (507)       the device has no room for this take
+├── WrongDevice (409)       not the GPU that was given, or none at all
+├── LicenceNotAgreed (403)  only the user can agree
+├── TooManyRequests (429)
 ├── TextTooLong (413)
 ├── BadRequest (422)        empty text, wrong speed
+│   ├── UnusableReference     a recording from which no voice can be taken
+│   └── ForbiddenReference    a file outside the folders that may be read
 ├── UnknownLanguage (404)
 └── UnknownVoice (404)
 
@@ -40,6 +46,30 @@ class EngineUnavailable(SidecarError):
     status = 503
 
 
+class OutOfMemory(SidecarError):
+    """The device has no room for this take, even alone."""
+
+    status = 507
+
+
+class WrongDevice(SidecarError):
+    """The process sees another GPU than it was given, or none at all."""
+
+    status = 409
+
+
+class LicenceNotAgreed(SidecarError):
+    """The model's licence must be agreed to by the user, and nobody has."""
+
+    status = 403
+
+
+class TooManyRequests(SidecarError):
+    """More takes wait than the process keeps."""
+
+    status = 429
+
+
 class TextTooLong(SidecarError):
     """The text has more characters than one request may have."""
 
@@ -50,6 +80,14 @@ class BadRequest(SidecarError):
     """The request is understood but cannot be spoken: nothing to say, or a speed out of range."""
 
     status = 422
+
+
+class UnusableReference(BadRequest):
+    """A recording is too short, too quiet or unreadable to take a voice from."""
+
+
+class ForbiddenReference(BadRequest):
+    """A recording lies outside the folders that the process may read."""
 
 
 class UnknownLanguage(SidecarError):

@@ -1,38 +1,45 @@
-"""The HTTP side: paths, JSON shapes, the token, and one synthesis at a time."""
+"""The HTTP side: paths, JSON shapes and the token."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
-from starlette.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tts_sidecar import __version__
 from tts_sidecar.audio import to_wav
-from tts_sidecar.engines.base import Engine, Speech, Voice
+from tts_sidecar.desk import Desk, Ticket
+from tts_sidecar.engines.base import BatchEngine, Engine, Order, Speech, Voice
 from tts_sidecar.errors import BadRequest, SidecarError, UnknownLanguage, UnknownVoice
 from tts_sidecar.languages import UNSPOKEN, base_language, nearest
 from tts_sidecar.text import MAX_TEXT_CHARACTERS, clean_text
 
 MIN_SPEED = 0.5
 MAX_SPEED = 2.0
+MAX_REFERENCES = 8
 
 # 1000 characters are at most 12,000 bytes as JSON escapes.
 _MAX_BODY_BYTES = 65536
 # What nginx logs for a caller that went away before its answer.
 _CLIENT_CLOSED_REQUEST = 499
+# How often a take is asked whether its caller is still there.
+_LOOK_S = 0.25
 
 
 class SynthesisRequest(BaseModel):
-    """Body of POST /synthesize; without a voice, the language's best one speaks."""
+    """Body of POST /synthesize; without a voice, the language's best one speaks.
+
+    References are paths of recordings on this machine, for a cloned voice.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,26 +47,28 @@ class SynthesisRequest(BaseModel):
     language: str
     voice: str | None = None
     speed: float = 1.0
+    references: list[str] = Field(default_factory=list, max_length=MAX_REFERENCES)
 
 
 def create_app(engine: Engine, token: str) -> ASGIApp:
     """Return the whole application, the token check around everything.
 
     Args:
-        engine: Speaks; used by one request at a time.
+        engine: Speaks; worked with in one thread.
         token: What every request must carry as its bearer token.
     """
     # No generated documentation pages: they load scripts from elsewhere.
     app = FastAPI(title="tts_sidecar", docs_url=None, redoc_url=None, openapi_url=None)
-    _add_queries(app, engine)
-    _add_commands(app, engine)
+    desk = Desk(engine)
+    _add_queries(app, engine, desk)
+    _add_commands(app, engine, desk)
     _add_error_handlers(app)
     return _Guard(app, token)
 
 
-def _add_queries(app: FastAPI, engine: Engine) -> None:
-    # Both run on the event loop, not in a worker thread, and take no lock: they answer while a
-    # synthesis is going on.
+def _add_queries(app: FastAPI, engine: Engine, desk: Desk) -> None:
+    # Both run on the event loop, not in a worker thread, and wait for nothing: they answer while
+    # a synthesis is going on.
     @app.get("/health")
     async def health() -> dict[str, Any]:
         languages = dict(sorted(engine.languages.items()))
@@ -68,9 +77,10 @@ def _add_queries(app: FastAPI, engine: Engine) -> None:
             "device": engine.device,
             "loaded": engine.loaded,
             "problem": engine.problem,
-            "busy": bool(getattr(app.state, "busy", False)),
+            "busy": desk.busy,
+            "slots": desk.slots,
             "languages": languages,
-            "unspoken": {code: why for code, why in UNSPOKEN.items() if code not in languages},
+            "unspoken": {k: why for k, why in _unspoken(engine).items() if k not in languages},
             "version": __version__,
             "max_text_characters": MAX_TEXT_CHARACTERS,
             "min_speed": MIN_SPEED,
@@ -82,19 +92,11 @@ def _add_queries(app: FastAPI, engine: Engine) -> None:
         wanted = (
             sorted(engine.languages) if language is None else [_find_language(engine, language)]
         )
+        await _know_voices(engine, desk)
         return [asdict(voice) for code in wanted for voice in engine.voices(code)]
 
 
-def _add_commands(app: FastAPI, engine: Engine) -> None:
-    lock = asyncio.Lock()
-
-    async def run(work: Any, *arguments: Any) -> Any:
-        app.state.busy = True
-        try:
-            return await run_in_threadpool(work, *arguments)
-        finally:
-            app.state.busy = False
-
+def _add_commands(app: FastAPI, engine: Engine, desk: Desk) -> None:
     @app.post("/synthesize")
     async def synthesize(body: SynthesisRequest, request: Request) -> Response:
         text = clean_text(body.text)
@@ -103,33 +105,59 @@ def _add_commands(app: FastAPI, engine: Engine) -> None:
                 f"The speed {body.speed} is out of range.",
                 hint=f"Send a speed from {MIN_SPEED} to {MAX_SPEED}; 1.0 is the voice's own rate.",
             )
-        voice = _find_voice(engine, _find_language(engine, body.language), body.voice)
-        async with lock:
-            if await request.is_disconnected():
-                return Response(status_code=_CLIENT_CLOSED_REQUEST)
-            speech: Speech = await run(engine.synthesize, text, voice, body.speed)
-        return Response(
-            to_wav(speech.samples, speech.sample_rate),
-            media_type="audio/wav",
-            headers={
-                "X-Sample-Rate": str(speech.sample_rate),
-                "X-Duration-Seconds": f"{speech.duration_s:.6f}",
-                "X-Engine": voice.engine,
-                "X-Voice": voice.id,
-            },
-        )
+        language = _find_language(engine, body.language)
+        await _know_voices(engine, desk)
+        voice = _find_voice(engine, language, body.voice)
+        ticket = desk.order(Order(text, voice, body.speed, tuple(map(Path, body.references))))
+        speech = await _await_take(ticket, request)
+        if speech is None:
+            return Response(status_code=_CLIENT_CLOSED_REQUEST)
+        return _wav(speech, voice)
 
     @app.post("/load")
     async def load() -> dict[str, bool]:
-        async with lock:
-            await run(engine.load)
+        await asyncio.wrap_future(desk.call(engine.load))
         return {"loaded": engine.loaded}
 
     @app.post("/unload")
     async def unload() -> dict[str, bool]:
-        async with lock:
-            await run(engine.unload)
+        await asyncio.wrap_future(desk.call(engine.unload))
         return {"loaded": engine.loaded}
+
+
+def _unspoken(engine: Engine) -> dict[str, str]:
+    return dict(engine.unspoken) if isinstance(engine, BatchEngine) else UNSPOKEN
+
+
+async def _know_voices(engine: Engine, desk: Desk) -> None:
+    if isinstance(engine, BatchEngine) and not engine.loaded:
+        await asyncio.wrap_future(desk.call(engine.load))
+
+
+async def _await_take(ticket: Ticket, request: Request) -> Speech | None:
+    """Return the take, or None when its caller went away."""
+    take = asyncio.wrap_future(ticket.take)
+    while True:
+        done, _ = await asyncio.wait([take], timeout=_LOOK_S)
+        if done:
+            return take.result()
+        if await request.is_disconnected():
+            ticket.abandoned = True
+            return None
+
+
+def _wav(speech: Speech, voice: Voice) -> Response:
+    headers = {
+        "X-Sample-Rate": str(speech.sample_rate),
+        "X-Duration-Seconds": f"{speech.duration_s:.6f}",
+        "X-Engine": voice.engine,
+        "X-Voice": voice.id.encode("ascii", "backslashreplace").decode(),
+        "X-Attempts": str(speech.attempts),
+    }
+    if speech.doubts:
+        headers["X-Suspect"] = ",".join(speech.doubts)
+    wav = to_wav(speech.samples, speech.sample_rate)
+    return Response(wav, media_type="audio/wav", headers=headers)
 
 
 def _find_language(engine: Engine, asked: str) -> str:
@@ -138,7 +166,8 @@ def _find_language(engine: Engine, asked: str) -> str:
         return code
     # The languages that the engine itself speaks come first: they sound best.
     known = sorted(engine.languages, key=lambda one: (engine.languages[one] != engine.name, one))
-    why = f": {UNSPOKEN[code]}" if code in UNSPOKEN else ""
+    unspoken = _unspoken(engine)
+    why = f": {unspoken[code]}" if code in unspoken else ""
     raise UnknownLanguage(
         f"The language '{asked[:40]}' is not spoken here{why}.",
         hint=f"Known are, among others: {nearest(code, known)}. GET /health lists all.",

@@ -87,6 +87,7 @@ def test_kokoro_speaks_spanish(kokoro: httpx.Client) -> None:
         "engine": "kokoro",
         "quality": None,
         "native": True,
+        "cloned": False,
     }
     woman = speak(kokoro, text=SPANISH, voice="ef_dora")
     man = speak(kokoro, text=SPANISH, voice="em_alex")

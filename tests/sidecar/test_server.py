@@ -74,7 +74,7 @@ def test_every_language_has_voices_of_both_genders(fake: httpx.Client) -> None:
 def test_all_voices_are_listed_without_a_language(fake: httpx.Client) -> None:
     voices = fake.get("/voices").json()
     assert {voice["language"] for voice in voices} == set(fake.get("/health").json()["languages"])
-    assert set(voices[0]) == {"id", "language", "gender", "engine", "quality", "native"}
+    assert set(voices[0]) == {"id", "language", "gender", "engine", "quality", "native", "cloned"}
 
 
 def test_a_region_is_ignored(fake: httpx.Client) -> None:

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from tts_sidecar.engines.base import Engine
+from tts_sidecar.engines.base import Engine, EngineOptions
 
 
-def make_engine(name: str, *, models_dir: Path, threads: int) -> Engine:
+def make_engine(name: str, options: EngineOptions) -> Engine:
     """Return the engine of that name, not loaded yet.
 
     Args:
         name: One of `ENGINES`.
-        models_dir: Where models lie.
-        threads: CPU threads that one synthesis may use.
+        options: From the command line.
     """
-    return ENGINES[name](models_dir, threads)
+    return ENGINES[name](options)
 
 
 # Each engine is imported only when it was asked for: what one needs, another may lack.
 
 
-def _kokoro(models_dir: Path, threads: int) -> Engine:
+def _kokoro(options: EngineOptions) -> Engine:
     from tts_sidecar.engines.chain import EngineChain
     from tts_sidecar.engines.espeak import EspeakEngine
     from tts_sidecar.engines.kokoro import KokoroEngine
 
-    return EngineChain(KokoroEngine(models_dir, threads), EspeakEngine())
+    return EngineChain(KokoroEngine(options.models_dir, options.threads), EspeakEngine())
 
 
-def _fake(models_dir: Path, threads: int) -> Engine:
+def _xtts(options: EngineOptions) -> Engine:
+    from tts_sidecar.engines.xtts import XttsEngine
+
+    return XttsEngine(options)
+
+
+def _fake(options: EngineOptions) -> Engine:
     from tts_sidecar.engines.fake import FakeEngine
 
     return FakeEngine()
 
 
-ENGINES: dict[str, Callable[[Path, int], Engine]] = {"fake": _fake, "kokoro": _kokoro}
+ENGINES: dict[str, Callable[[EngineOptions], Engine]] = {
+    "fake": _fake,
+    "kokoro": _kokoro,
+    "xtts": _xtts,
+}
