@@ -125,7 +125,6 @@ def _character(values: Mapping[str, object], speakers: set[int]) -> Character | 
     speaker = values.get("speaker")
     known = isinstance(speaker, int) and not isinstance(speaker, bool) and speaker in speakers
     gender = values.get("gender")
-    address = values.get("address")
     others = values.get("except_to")
     return Character(
         name=name,
@@ -134,13 +133,17 @@ def _character(values: Mapping[str, object], speakers: set[int]) -> Character | 
         ),
         speaker=cast(int, speaker) if known else None,
         manner=only_text(values, "manner", _MANNER_CHARS),
-        address=Address(str(address)) if address in set(Address) else Address.UNKNOWN,
+        address=_address(values.get("address")),
         except_to=tuple(
             " ".join(other.split())[:_NAME_CHARS]
             for other in (others if isinstance(others, list) else [])[:_MOST_CHARACTERS]
             if isinstance(other, str) and other.strip()
         ),
     )
+
+
+def _address(value: object) -> Address:
+    return next((one for one in Address if one.value == value), Address.UNKNOWN)
 
 
 def _term(values: Mapping[str, object], said: str, target: str) -> Term | None:

@@ -39,7 +39,7 @@ class Patience:
 
 
 USUAL_PATIENCE = Patience()
-"""Two minutes without a word from the service."""
+"""About a minute without an answer, or as long as the service asks for each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,8 @@ class ChatService:
             JobCancelled: As `cancelled` says.
         """
         patience = self._patience
-        waits = tenacity.wait_exponential_jitter(
-            initial=patience.first_wait_s,
-            max=patience.longest_wait_s,
-            jitter=patience.first_wait_s,
-        )
+        first_s, most_s = patience.first_wait_s, patience.longest_wait_s
+        waits = tenacity.wait_exponential(first_s, most_s) + tenacity.wait_random(0, first_s)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(NotNow),
             stop=tenacity.stop_after_attempt(patience.attempts),
