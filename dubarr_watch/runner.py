@@ -15,13 +15,15 @@ from dubarr_watch.dubbing.workspace import JobControl, Workspace
 from dubarr_watch.errors import CannotDub, DubarrError, JobCancelled, worth_another_try
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import Settings
-from dubarr_watch.store.records import JobRecord, JobState
+from dubarr_watch.store.records import JobRecord, JobState, Priority
 from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
 
 _SAVE_EVERY_S = 1.0
 _CANCEL_CHECK_S = 0.5
+
+_PRIORITY = {Priority.HIGH: 1, Priority.NORMAL: 0, Priority.LOW: -1}
 
 OnProgress = Callable[[str, float, float | None], None]
 """Called with (stage, share of the job done, estimated seconds left)."""
@@ -78,7 +80,13 @@ class JobRunner:
         """
         watch = _Progress(self.store, job, on_progress)
         cancelled = _CancelCheck(self.store, job.id, should_stop)
-        control = JobControl(watch.report, cancelled, self.settings.stall_seconds)
+        control = JobControl(
+            watch.report,
+            cancelled,
+            self.settings.stall_seconds,
+            job=job.id,
+            priority=_PRIORITY[job.options.priority],
+        )
         started = time.monotonic()
         with structlog.contextvars.bound_contextvars(job=job.id):
             log.info("job started", video=job.video.path, languages=job.languages)

@@ -149,6 +149,9 @@ class SpyHost(EngineHost):
     def engine(self, kind: str, spec: EngineSpec, **watch: Any) -> Iterator[Any]:
         yield _Spied(kind, build(spec), self)
 
+    def end_job(self, job: int) -> None:
+        """No engine outlives its block here."""
+
     def count(self, method: str) -> int:
         """Return how often a method of an engine was called."""
         return sum(call.method == method for call in self.calls)

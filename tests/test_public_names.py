@@ -23,7 +23,7 @@ LINE = [
 SUMMARY = [
     "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
     "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
-    "peak_rss_mib", "notes",
+    "peak_rss_mib", "notes", "llm", "speech_chars",
 ]  # fmt: skip
 STAGES = [
     "extract", "transcribe", "diarize", "lines", "translate", "cast", "synthesize", "mix",

@@ -15,6 +15,7 @@ from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
 from dubarr_watch.dubbing.subtitles import Cue, write_srt
 from dubarr_watch.dubbing.track_file import publish_sidecar
+from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video, still_there
 from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, content_key
 from dubarr_watch.engines.base import Span
@@ -74,7 +75,8 @@ class Delivery:
         work: Its work folder.
         understood: The original.
         meter: Watches memory.
-        control: Cancel and stall.
+        control: Cancel, stall and priority.
+        book: What engines have cost.
     """
 
     settings: Settings
@@ -87,6 +89,7 @@ class Delivery:
     understood: Understood
     meter: MemoryMeter
     control: JobControl
+    book: UsageBook
 
     @property
     def mode(self) -> OutputMode:
@@ -179,7 +182,12 @@ class Delivery:
             original=self.understood.voice,
             dub=heard,
             loudness=dub.loudness,
-            costs=Costs(seconds, self.understood.audio.duration_s, self.meter.peak_mib),
+            costs=Costs(
+                seconds,
+                self.understood.audio.duration_s,
+                self.meter.peak_mib,
+                self.book.of(code),
+            ),
             notes=dub.notes,
         )
         to_check = _to_check(dub)
@@ -191,12 +199,8 @@ class Delivery:
         return LanguageResult(dub.language, state, to_check, tuple(tracks), report, path)
 
     def _listen(self, dub: Dub) -> list[Span]:
-        with self.host.engine(
-            "transcriber",
-            self.specs.transcriber,
-            cancelled=self.control.cancelled,
-            stall_s=self.control.stall_s,
-        ) as transcriber:
+        spec = self.specs.listener or self.specs.transcriber
+        with self.host.engine("transcriber", spec, **self.control.watch) as transcriber:
             return transcriber.voice_activity(dub.speech)
 
     def _still_there(self) -> None:

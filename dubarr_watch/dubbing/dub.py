@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dubarr_watch.dubbing.extraction import SourceAudio
 from dubarr_watch.dubbing.levels import Loudness
+from dubarr_watch.dubbing.references import Reference
+from dubarr_watch.dubbing.separation import Separated
 from dubarr_watch.dubbing.speaking import FittedTake, Part
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import Span
@@ -23,6 +25,9 @@ class Understood:
         lines: What is said.
         voice: Where there is voice.
         key: Content key of all this.
+        separated: Voices apart from the rest, where that was done.
+        references: Recordings that voices are cloned from.
+        notes: What a listener should know of all languages.
     """
 
     audio: SourceAudio
@@ -30,6 +35,14 @@ class Understood:
     lines: list[Line]
     voice: list[Span]
     key: str
+    separated: Separated | None = None
+    references: list[Reference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def heard(self) -> Path:
+        """What was listened to, 16 kHz mono: voices alone, or the original as it is."""
+        return self.separated.models if self.separated else self.audio.models
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ import numpy as np
 from dubarr_watch.dubbing.timeline import SAMPLE_RATE, Samples
 from dubarr_watch.engines.base import Span
 
-DUCK_DB = {"dub": 20.0, "voiceover": 9.0}
-"""How far the original goes down under a line, by style.
+DUCK_DB = {"dub": 20.0, "voiceover": 9.0, "without voices": 3.0}
+"""How far the bed goes down under a line, by what it holds.
 
 Listeners want speech at least 10 LU above music and 15 above ambience (Torcoli et al., JAES 67(12),
-2019); here the original's own voice lies under the dub too, hence deeper.
+2019); where the original's own voice lies under the dub too it goes deeper. A bed without voices
+was mixed to be talked over already: 3 dB are for the traces of voice that separation leaves in it,
+and few enough that music is not heard to breathe.
 """
 
 ATTACK_S = 0.15

@@ -69,7 +69,7 @@ def mix(
         speech: As from `timeline.write_speech`.
         spans: Where the original is ducked, in order.
         target: The `.mka` file to write.
-        style: `dub` or `voiceover`.
+        style: What the bed holds: `dub`, `voiceover` or `without voices`; see `DUCK_DB`.
         speech_gain_db: Gain of the speech before mixing.
         control: Progress, cancel and stall.
 

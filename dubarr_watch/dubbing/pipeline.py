@@ -1,27 +1,25 @@
 """The order of the stages of a job; nothing else.
 
-extract -> transcribe -> diarize -> lines                       once for a video
--> translate -> cast -> synthesize -> mix -> publish -> report  for each language
+understanding (sound, voices, words, speakers)                             once for a video
+-> analyse -> translate -> cast -> synthesize -> mix -> publish -> report  for each language
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 
 from dubarr_watch.dubbing.delivery import Delivery, check_delivery
 from dubarr_watch.dubbing.dub import Dub, Understood
-from dubarr_watch.dubbing.extraction import SourceAudio, extract_audio
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
-from dubarr_watch.dubbing.track import STAGE_SHARES, TrackMaker
-from dubarr_watch.dubbing.transcript import Line, make_lines
+from dubarr_watch.dubbing.track import TrackMaker, share_before
+from dubarr_watch.dubbing.understanding import Understanding
+from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video, open_video, still_there
-from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, content_key
-from dubarr_watch.engines.base import Progress, Transcript, Turn
-from dubarr_watch.engines.embedded_languages import embedded_language
+from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace
+from dubarr_watch.engines.dispatch import Dispatchers
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.errors import (
@@ -40,14 +38,10 @@ from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 _ENDS_THE_JOB = (JobCancelled, VideoChanged, DiskFull, UserMustProvide)
 
-# Shares of the time until the lines are known, and that time against one language's, as measured
-# on a talk with two cores; for progress only.
-_SHARED_SHARES = {"extract": 0.04, "transcribe": 0.8, "diarize": 0.15, "lines": 0.01}
 _SHARED_PART = 0.3
+"""Time until the lines are known against that of one language, as measured; for progress only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +53,14 @@ class Pipeline:
         store: Checkpoints, outputs and videos.
         host: Runs engines.
         specs: Which engines.
+        dispatchers: Where requests of all jobs are queued; without any, each track has its own.
     """
 
     settings: Settings
     store: Store
     host: EngineHost
     specs: EngineSpecs
+    dispatchers: Dispatchers | None = None
 
     def run(self, job: JobRecord, control: JobControl) -> JobResult:
         """Run a job from its last checkpoint to its end.
@@ -91,6 +87,10 @@ class Pipeline:
                 # A video that was taken away while it was read looks like a damaged one.
                 still_there(video.record, self.store)
                 raise
+            finally:
+                if self.dispatchers is not None:
+                    self.dispatchers.cancel(job.id)
+                self.host.end_job(job.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,18 @@ class _Run:
         ended = {one.code: result for one in wanted if (result := self._unspoken(one))}
         if len(ended) == len(wanted):
             return list(ended.values())
-        known = self._understand()
-        pipe = self.pipeline
+        pipe, book = self.pipeline, UsageBook(self.work.folder / "usage.json")
+        known = Understanding(
+            pipe.settings, pipe.host, pipe.specs, self.video, self.work, self.control, book,
+            self._part(0.0, _SHARED_PART),
+        ).understand()  # fmt: skip
         maker = TrackMaker(
             pipe.settings, pipe.host, pipe.specs, self.job, self.video, self.work, known,
-            self.control.cancelled,
+            self.control, book, pipe.dispatchers,
         )  # fmt: skip
         delivery = Delivery(
             pipe.settings, pipe.store, pipe.host, pipe.specs, self.job, self.video, self.work,
-            known, self.meter, self.control,
+            known, self.meter, self.control, book,
         )  # fmt: skip
         bad_luck: DubarrError | None = None
         finished: list[tuple[Dub, list[PublishedTrack]]] = []
@@ -130,7 +133,7 @@ class _Run:
             report = self._part(_SHARED_PART + i, 1.0)
             try:
                 dub = maker.make(language, report)
-                report("publish", 1 - STAGE_SHARES["publish"] - STAGE_SHARES["report"])
+                report("publish", share_before("publish"))
                 finished.append((dub, delivery.beside(dub)))
             except _ENDS_THE_JOB:
                 raise
@@ -149,9 +152,9 @@ class _Run:
 
     def _unspoken(self, language: Language) -> LanguageResult | None:
         """Refuse at once, not after an hour of listening, what no engine here speaks."""
-        if not self.pipeline.specs.embedded or embedded_language(language.code):
+        reason = self.pipeline.specs.refusal(language)
+        if not reason:
             return None
-        reason = f"No voice speaks {language.name}. See `dubarr-watch languages`."
         log.warning("language failed", language=language.code, error=reason)
         return LanguageResult(language, JobState.FAILED, reason)
 
@@ -162,54 +165,6 @@ class _Run:
             reason = f"It is spoken in {language.name} already."
             return LanguageResult(language, JobState.SKIPPED, reason)
         return None
-
-    def _understand(self) -> Understood:
-        """Return what all languages share: the sound, its lines and the language spoken."""
-        settings, work, control = self.pipeline.settings, self.work, self.control
-        specs, host = self.pipeline.specs, self.pipeline.host
-        cancelled, stall_s = control.cancelled, control.stall_s
-        key = content_key(self.video.record.fingerprint, settings.source_lang, specs.transcriber)
-        audio = self._shared(
-            "extract", key, SourceAudio,
-            lambda progress: extract_audio(
-                self.video.found, work.folder, source=settings.source_lang,
-                control=control, progress=progress,
-            ),
-        )  # fmt: skip
-
-        def transcribe(progress: Progress) -> Transcript:
-            spoken = settings.source_lang.code if settings.source_lang else None
-            with host.engine(
-                "transcriber", specs.transcriber, cancelled=cancelled, stall_s=stall_s
-            ) as transcriber:
-                return transcriber.transcribe(audio.models, language=spoken, progress=progress)
-
-        transcript = self._shared("transcribe", key, Transcript, transcribe)
-
-        def diarize(progress: Progress) -> list[Turn]:
-            if not transcript.words:
-                return []
-            with host.engine(
-                "diarizer", specs.diarizer, cancelled=cancelled, stall_s=stall_s
-            ) as diarizer:
-                return diarizer.diarize(audio.models, transcript.voice, progress=progress)
-
-        key = content_key(key, specs.diarizer)
-        turns = self._shared("diarize", key, list[Turn], diarize)
-        lines = self._shared("lines", key, list[Line], lambda _: make_lines(transcript, turns))
-        return Understood(audio, transcript.language, lines, list(transcript.voice), key)
-
-    def _shared(self, stage: str, key: str, kind: type[T], make: Callable[[Progress], T]) -> T:
-        self.control.stop_if_cancelled()
-        names = list(_SHARED_SHARES)
-        before = sum(_SHARED_SHARES[name] for name in names[: names.index(stage)])
-        report = self._part(before * _SHARED_PART, _SHARED_SHARES[stage] * _SHARED_PART)
-        report(stage, 0.0)
-
-        def progress(done: float, total: float) -> None:
-            report(stage, done / total if total > 0 else 0.0)
-
-        return self.work.stage(stage, "", key, kind, lambda: make(progress))
 
     def _part(self, start: float, size: float) -> Callable[[str, float], None]:
         """Return a reporter for one part of the job: (stage, share of the part)."""

@@ -16,7 +16,8 @@ import numpy as np
 from dubarr_watch.dubbing.fitting import WITHIN_S, Outcome
 from dubarr_watch.dubbing.levels import Loudness
 from dubarr_watch.dubbing.speaking import FittedTake, Part
-from dubarr_watch.engines.base import Span
+from dubarr_watch.dubbing.usage import Spent
+from dubarr_watch.engines.base import Span, Usage
 from dubarr_watch.errors import printable
 from dubarr_watch.storage import write_atomically
 
@@ -59,6 +60,9 @@ class Summary:
         real_time_factor: Time of all stages by length of the video.
         peak_rss_mib: Highest memory of all processes together.
         notes: What a listener should know, e.g. that a voice sounds robotic.
+        llm: What the language model has cost, all runs together: `requests`, `retries`,
+            `tokens_in`, `tokens_out`, `tokens_per_s` and `usd`; nothing when none was counted.
+        speech_chars: Characters given to the voice, all attempts together.
     """
 
     lines: int
@@ -75,6 +79,8 @@ class Summary:
     real_time_factor: float
     peak_rss_mib: int
     notes: list[str] = field(default_factory=list)
+    llm: dict[str, float] | None = None
+    speech_chars: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +116,13 @@ class Costs:
         stage_seconds: By stage name.
         duration_s: Length of the video.
         peak_rss_mib: Highest memory of all processes together.
+        spent: What engines have cost.
     """
 
     stage_seconds: dict[str, float]
     duration_s: float
     peak_rss_mib: int
+    spent: Spent = field(default_factory=Spent)
 
 
 def line_reports(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> list[LineReport]:
@@ -177,7 +185,22 @@ def summarize(
         real_time_factor=round(total_s / costs.duration_s, 3) if costs.duration_s else 0.0,
         peak_rss_mib=costs.peak_rss_mib,
         notes=list(notes),
+        llm=_llm(costs.spent.words),
+        speech_chars=costs.spent.speech_chars,
     )
+
+
+def _llm(used: Usage) -> dict[str, float] | None:
+    if not used.requests:
+        return None
+    return {
+        "requests": used.requests,
+        "retries": used.retries,
+        "tokens_in": used.tokens_in,
+        "tokens_out": used.tokens_out,
+        "tokens_per_s": round(used.tokens_per_s, 1),
+        "usd": round(used.usd, 4),
+    }
 
 
 def count_overlaps(lines: Sequence[LineReport]) -> int:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import structlog
 
-from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers
+from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers, stand_ins
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
 from dubarr_watch.dubbing.levels import Loudness, matching_gain_db
 from dubarr_watch.dubbing.mixing import MixControl, mix
+from dubarr_watch.dubbing.references import borrowed_from, can_be_cloned, references_of
 from dubarr_watch.dubbing.report import line_reports
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
-from dubarr_watch.dubbing.subtitles import find_cues
 from dubarr_watch.dubbing.timeline import PlacedTake, write_speech
-from dubarr_watch.dubbing.translation import Origin, TranslatedLine, translate_lines
+from dubarr_watch.dubbing.translation import Origin, TranslatedLine
+from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video
-from dubarr_watch.dubbing.workspace import Workspace, content_key
+from dubarr_watch.dubbing.wording import MAX_SILENT_SHARE, Translating, Wording
+from dubarr_watch.dubbing.workspace import JobControl, Workspace, content_key
 from dubarr_watch.engines.base import Progress, Span, Synthesizer, Voice
+from dubarr_watch.engines.dispatch import Dispatchers
 from dubarr_watch.engines.embedded_languages import language_note
-from dubarr_watch.engines.host import EngineHost, Watch
+from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.errors import CannotDub, TranslationIncomplete
 from dubarr_watch.languages import Language
@@ -33,17 +35,8 @@ from dubarr_watch.store.records import JobRecord
 
 log = structlog.get_logger(__name__)
 
-MAX_SILENT_SHARE = 0.2
-"""A track with more than this share of its lines missing is a failure, not a dub."""
-
-DEFAULT_CHARS_PER_S = 15.0
-"""Characters a second of ordinary speech, for a language not listed below."""
-
-CHARS_PER_S = {"de": 17.0, "en": 17.0, "es": 16.5, "fr": 19.0, "it": 15.5, "pl": 15.0, "pt": 16.5}
-"""Measured on sentences of 20 to 90 characters, Kokoro's voices (de, pl: espeak-ng's)."""
-
-STAGE_SHARES = {"translate": 0.35, "cast": 0.01, "synthesize": 0.54, "mix": 0.04, "publish": 0.02,
-                "report": 0.04}  # fmt: skip
+STAGE_SHARES = {"analyse": 0.05, "translate": 0.3, "cast": 0.01, "synthesize": 0.54, "mix": 0.04,
+                "publish": 0.02, "report": 0.04}  # fmt: skip
 """Share of a language's time that each stage takes; for progress only."""
 
 StageReport = Callable[[str, float], None]
@@ -71,7 +64,9 @@ class TrackMaker:
         video: Its video.
         work: Its work folder.
         understood: What all languages share.
-        cancelled: Whether to stop.
+        control: Cancel, stall and priority.
+        book: What engines cost is noted here.
+        dispatchers: Where requests of all jobs are queued; without any, each track has its own.
     """
 
     settings: Settings
@@ -81,7 +76,9 @@ class TrackMaker:
     video: Video
     work: Workspace
     understood: Understood
-    cancelled: Callable[[], bool]
+    control: JobControl
+    book: UsageBook
+    dispatchers: Dispatchers | None = None
 
     def make(self, language: Language, report: StageReport) -> Dub:
         """Translate, cast, speak and mix one language.
@@ -91,14 +88,23 @@ class TrackMaker:
             TranslationIncomplete: Too many lines have no wording.
             DubarrError: A stage failed.
         """
-        notes = _notes(language, self.specs)
+        notes = [*_notes(language, self.specs), *self.understood.notes]
         for note in notes:
             log.warning("language", note=note)
         slots = make_slots(self.understood.lines, self.understood.audio.duration_s)
-        wording = self._translate(language, slots, stage_progress("translate", report))
-        report("cast", STAGE_SHARES["translate"])
-        parts, fitted = self._speak(language, wording, slots, stage_progress("synthesize", report))
-        left_silent = _left_silent(wording, fitted)
+        translating = Translating(
+            self.host, self.specs, self.video, self.work, self.understood, self.control, self.book,
+            self.dispatchers,
+        )  # fmt: skip
+        wording = translating.wording(
+            language, slots,
+            lambda: stage_progress("analyse", report),
+            lambda: stage_progress("translate", report),
+        )  # fmt: skip
+        report("cast", share_before("cast"))
+        speaking = stage_progress("synthesize", report)
+        parts, fitted = self._speak(language, wording, slots, translating, speaking)
+        left_silent = _left_silent(wording.lines, fitted)
         _refuse_holes(left_silent, len(fitted), language)
         self._keep_lines(language, parts, fitted)
         mixed = self._mix(language, parts, fitted, stage_progress("mix", report))
@@ -114,81 +120,61 @@ class TrackMaker:
             notes=notes,
         )
 
-    def _translate(
-        self, language: Language, slots: Sequence[Span], progress: Progress
-    ) -> list[TranslatedLine]:
-        code, known = language.code, self.understood
-        chars_per_s = CHARS_PER_S.get(code, DEFAULT_CHARS_PER_S)
-        cues = find_cues(
-            self.video.found,
-            language,
-            self.work.folder,
-            cancelled=self.cancelled,
-            stall_s=self.settings.stall_seconds,
-        )
-        key = content_key(known.key, self.specs.translator, known.lines, cues, chars_per_s)
-
-        def make() -> list[TranslatedLine]:
-            with ExitStack() as engines:
-                return translate_lines(
-                    known.lines,
-                    lambda: engines.enter_context(
-                        self.host.engine("translator", self.specs.translator, **self._watch)
-                    ),
-                    source=known.language,
-                    target=code,
-                    slots_s=[slot.duration_s for slot in slots],
-                    chars_per_s=chars_per_s,
-                    cues=cues,
-                    progress=progress,
-                )
-
-        wording = self.work.stage("translate", code, key, list[TranslatedLine], make)
-        missing = sum(line.origin is Origin.MISSING for line in wording)
-        if missing > MAX_SILENT_SHARE * len(wording):
-            raise TranslationIncomplete(
-                f"{missing} of {len(wording)} lines have no usable {language.name} translation.",
-                hint="Put a subtitle file in that language beside the video, or use a larger "
-                "translation model.",
-            )
-        return wording
-
     def _speak(
         self,
         language: Language,
-        wording: Sequence[TranslatedLine],
+        wording: Wording,
         slots: Sequence[Span],
+        translating: Translating,
         progress: Progress,
     ) -> tuple[list[Part], list[FittedTake]]:
         code = language.code
-        with ExitStack() as engines:
-            synthesizer = engines.enter_context(
-                self.host.engine("synthesizer", self.specs.synthesizer, **self._watch)
-            )
+        with (
+            self.host.engine("synthesizer", self.specs.synthesizer, **self.control.watch) as engine,
+            self.book.speaking(code, engine) as synthesizer,
+            translating.translator(code) as translator,
+        ):
             voices = self._voices(synthesizer, language)
-            cast = cast_voices(self._speakers(), voices)
-            parts = [
-                Part(line, said.text, slot, cast[line.speaker])
-                for line, said, slot in zip(self.understood.lines, wording, slots, strict=True)
-            ]
+            parts = self._parts(wording.lines, slots, voices)
             studio = Studio(
                 language=code,
                 folder=self.work.folder / "takes" / code,
                 voices=voices,
                 synthesizer=synthesizer,
-                translator=lambda: engines.enter_context(
-                    self.host.engine("translator", self.specs.translator, **self._watch)
-                ),
+                translator=translator,
                 keeper=self.work.takes(code),
                 max_speedup=self.settings.max_speedup,
-                cancelled=self.cancelled,
+                cancelled=self.control.cancelled,
                 progress=progress,
+                film=wording.film,
+                side_by_side=self.specs.side_by_side,
+                dispatchers=self.dispatchers,
+                job=self.job.id,
             )
             key = content_key([part.key for part in parts], self.settings.max_speedup)
             fitted = self.work.stage(
                 "synthesize", code, key, list[FittedTake], lambda: speak_lines(parts, studio)
             )
         return parts, fitted
+
+    def _parts(
+        self, wording: Sequence[TranslatedLine], slots: Sequence[Span], voices: Sequence[Voice]
+    ) -> list[Part]:
+        known, speakers = self.understood, self._speakers()
+        cast = cast_voices(speakers, voices, can_be_cloned(known.references))
+        instead = stand_ins(speakers, voices, cast)
+        lent = borrowed_from(speakers, known.references)
+        return [
+            Part(
+                line,
+                said.text,
+                slot,
+                voice := cast[line.speaker],
+                references=references_of(line, known.references, lent) if voice.cloned else (),
+                fallback=instead.get(line.speaker) if voice.cloned else None,
+            )
+            for line, said, slot in zip(known.lines, wording, slots, strict=True)
+        ]
 
     def _voices(self, synthesizer: Synthesizer, language: Language) -> list[Voice]:
         voices = synthesizer.voices(language.code)
@@ -206,7 +192,7 @@ class TrackMaker:
             "",
             content_key(known.key, known.lines),
             list[Speaker],
-            lambda: find_speakers(known.audio.models, known.lines),
+            lambda: find_speakers(known.heard, known.lines),
         )
 
     def _mix(
@@ -229,14 +215,17 @@ class TrackMaker:
             for part, done in zip(parts, fitted, strict=True)
             if done.path is not None
         ]
-        style = self.job.options.style or "dub"
-        control = MixControl(progress, self.cancelled, self.settings.stall_seconds)
+        style, bed = self.job.options.style or "dub", known.audio.bed
+        if known.separated and style == "dub":
+            # In a voiceover the original's own voice is to be heard.
+            style, bed = "without voices", known.separated.bed
+        control = MixControl(progress, self.control.cancelled, self.control.stall_s)
 
         def make() -> Mixed:
             write_speech(takes, known.audio.duration_s, speech)
-            gain_db = matching_gain_db(known.audio.models, ducked, takes)
+            gain_db = matching_gain_db(known.heard, ducked, takes)
             loudness = mix(
-                known.audio.bed, speech, ducked, audio,
+                bed, speech, ducked, audio,
                 style=style, speech_gain_db=gain_db, control=control,
             )  # fmt: skip
             return Mixed(audio, speech, loudness)
@@ -253,21 +242,22 @@ class TrackMaker:
         path = self.work.folder / f"lines.{language.code}.json"
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
-    @property
-    def _watch(self) -> Watch:
-        return {"cancelled": self.cancelled, "stall_s": self.settings.stall_seconds}
-
 
 def stage_progress(stage: str, report: StageReport) -> Progress:
     """Return a callback that turns a stage's progress into a language's."""
-    names = list(STAGE_SHARES)
-    before = sum(STAGE_SHARES[name] for name in names[: names.index(stage)])
+    before = share_before(stage)
 
     def progress(done: float, total: float) -> None:
         report(stage, before + STAGE_SHARES[stage] * (done / total if total > 0 else 0.0))
 
     progress(0, 1)
     return progress
+
+
+def share_before(stage: str) -> float:
+    """Return how much of a language is done when a stage begins."""
+    names = list(STAGE_SHARES)
+    return sum(STAGE_SHARES[name] for name in names[: names.index(stage)])
 
 
 def _left_silent(wording: Sequence[TranslatedLine], fitted: Sequence[FittedTake]) -> int:

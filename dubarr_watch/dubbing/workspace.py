@@ -18,6 +18,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from dubarr_watch.dubbing.fitting import Take
+from dubarr_watch.engines.host import Watch
 from dubarr_watch.errors import JobCancelled
 from dubarr_watch.storage import write_atomically
 from dubarr_watch.store.checkpoints import Checkpoints
@@ -60,11 +61,21 @@ class JobControl:
         report: Called with (stage, share of the whole job done).
         cancelled: Whether to stop.
         stall_s: A stage without progress for this long is ended.
+        job: Number of the job, for which its engines wait and stay warm.
+        priority: Who goes first when several jobs wait for a device: higher sooner.
     """
 
     report: Callable[[str, float], None] = lambda stage, share: None
     cancelled: Callable[[], bool] = lambda: False
     stall_s: float = 600
+    job: int | None = None
+    priority: int = 0
+
+    @property
+    def watch(self) -> Watch:
+        """How engines are watched for the job."""
+        return {"cancelled": self.cancelled, "stall_s": self.stall_s, "job": self.job,
+                "priority": self.priority}  # fmt: skip
 
     def stop_if_cancelled(self) -> None:
         """Raise JobCancelled when somebody asked to stop."""

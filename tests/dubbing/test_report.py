@@ -48,7 +48,7 @@ def test_the_names_are_the_public_ones() -> None:
     assert list(found["summary"]) == [
         "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
         "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
-        "peak_rss_mib", "notes",
+        "peak_rss_mib", "notes", "llm", "speech_chars",
     ]  # fmt: skip
     assert {str(outcome) for outcome in Outcome} == {
         "ok", "retried", "fallback_voice", "trimmed", "silent",

@@ -1,0 +1,181 @@
+"""The words of one language: the film understood as a whole, then every line translated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+
+from dubarr_watch.dubbing.asking import Asking
+from dubarr_watch.dubbing.dub import Understood
+from dubarr_watch.dubbing.subtitles import Cue, find_cues
+from dubarr_watch.dubbing.transcript import Line
+from dubarr_watch.dubbing.translation import Origin, TranslatedLine, needs_model, translate_lines
+from dubarr_watch.dubbing.usage import UsageBook
+from dubarr_watch.dubbing.video import Video
+from dubarr_watch.dubbing.workspace import JobControl, Workspace, content_key
+from dubarr_watch.engines.base import (
+    EMPTY_FILM,
+    AnalysisRequest,
+    FilmContext,
+    Progress,
+    Span,
+    SpokenText,
+    Translator,
+)
+from dubarr_watch.engines.dispatch import Dispatchers
+from dubarr_watch.engines.host import EngineHost
+from dubarr_watch.engines.registry import EngineSpecs, made_by
+from dubarr_watch.errors import TranslationIncomplete
+from dubarr_watch.languages import Language
+
+MAX_SILENT_SHARE = 0.2
+"""A track with more than this share of its lines missing is a failure, not a dub."""
+
+DEFAULT_CHARS_PER_S = 15.0
+"""Characters a second of ordinary speech, for a language not listed below."""
+
+CHARS_PER_S = {"de": 17.0, "en": 17.0, "es": 16.5, "fr": 19.0, "it": 15.5, "pl": 15.0, "pt": 16.5}
+"""Measured on sentences of 20 to 90 characters, Kokoro's voices (de, pl: espeak-ng's)."""
+
+_WIDE = Asking(before=6, after=3)
+"""Context for a model that can hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a language says.
+
+    Attributes:
+        lines: The wording of each line.
+        film: What is known of the film; a shorter wording needs it too.
+    """
+
+    lines: list[TranslatedLine]
+    film: FilmContext
+
+
+@dataclass(frozen=True, slots=True)
+class Translating:
+    """Finds the words of each language of a job.
+
+    Attributes:
+        host: Runs the translator.
+        specs: Which.
+        video: The video.
+        work: The job's work folder.
+        understood: What is said in it.
+        control: Cancel, stall and priority.
+        book: What it costs is noted here.
+        dispatchers: Where requests of all jobs are queued.
+    """
+
+    host: EngineHost
+    specs: EngineSpecs
+    video: Video
+    work: Workspace
+    understood: Understood
+    control: JobControl
+    book: UsageBook
+    dispatchers: Dispatchers | None
+
+    def wording(
+        self,
+        language: Language,
+        slots: Sequence[Span],
+        analysing: Callable[[], Progress],
+        translating: Callable[[], Progress],
+    ) -> Wording:
+        """Return the words of one language.
+
+        Args:
+            language: Which.
+            slots: For each line the time it may fill.
+            analysing: Announces the analysis, if there is one, and returns its progress.
+            translating: The same of the translation.
+
+        Raises:
+            TranslationIncomplete: Too many lines have none.
+            EngineError: The translator failed.
+        """
+        code, known = language.code, self.understood
+        cues = self._cues(language)
+        key = content_key(known.key, made_by(self.specs.translator), known.lines, cues)
+        film = EMPTY_FILM
+        with self.translator(code) as translator:
+            if self.specs.understands and needs_model(known.lines, cues):
+                told = analysing()
+                film = self.work.stage(
+                    "analyse", code, content_key(key, "analyse"), FilmContext,
+                    lambda: translator().analyse(self._question(code), progress=told),
+                )  # fmt: skip
+            chars_per_s = CHARS_PER_S.get(code, DEFAULT_CHARS_PER_S)
+            told = translating()
+            lines = self.work.stage(
+                "translate", code, content_key(key, film, chars_per_s), list[TranslatedLine],
+                lambda: translate_lines(
+                    known.lines,
+                    translator,
+                    source=known.language,
+                    target=code,
+                    slots_s=[slot.duration_s for slot in slots],
+                    chars_per_s=chars_per_s,
+                    cues=cues,
+                    asking=self._asking(film),
+                    progress=told,
+                ),
+            )  # fmt: skip
+        _refuse_holes(lines, language)
+        return Wording(lines, film)
+
+    @contextmanager
+    def translator(self, code: str) -> Iterator[Callable[[], Translator]]:
+        """Give, within a `with` block, the engine; it is only started when it is asked for."""
+        with ExitStack() as engines:
+            started: list[Translator] = []
+
+            def start() -> Translator:
+                if not started:
+                    engine = engines.enter_context(
+                        self.host.engine("translator", self.specs.translator, **self.control.watch)
+                    )
+                    started.append(engines.enter_context(self.book.translating(code, engine)))
+                return started[0]
+
+            yield start
+
+    def _cues(self, language: Language) -> list[Cue]:
+        return find_cues(
+            self.video.found,
+            language,
+            self.work.folder,
+            cancelled=self.control.cancelled,
+            stall_s=self.control.stall_s,
+        )
+
+    def _asking(self, film: FilmContext) -> Asking:
+        wide = _WIDE if self.specs.understands else Asking()
+        queue = self.dispatchers.translator if self.dispatchers else None
+        return Asking(film, wide.before, wide.after, queue, self.control.job or 0)
+
+    def _question(self, code: str) -> AnalysisRequest:
+        known = self.understood
+        texts = tuple(_sentences(known.lines))
+        return AnalysisRequest(known.language, code, texts, self.video.record.path.stem)
+
+
+def _sentences(lines: Sequence[Line]) -> Iterator[SpokenText]:
+    for _, group in groupby(lines, key=lambda line: line.sentence):
+        parts = list(group)
+        yield SpokenText(parts[0].index, " ".join(p.text for p in parts), parts[0].speaker)
+
+
+def _refuse_holes(lines: Sequence[TranslatedLine], language: Language) -> None:
+    missing = sum(line.origin is Origin.MISSING for line in lines)
+    if missing > MAX_SILENT_SHARE * len(lines):
+        raise TranslationIncomplete(
+            f"{missing} of {len(lines)} lines have no usable {language.name} translation.",
+            hint="Put a subtitle file in that language beside the video, or use a larger "
+            "translation model.",
+        )
