@@ -38,6 +38,7 @@ from dubarr_watch.engines.base import (
     Word,
     no_progress,
 )
+from dubarr_watch.engines.stems import StemWriter, open_audio
 from dubarr_watch.errors import EngineError, SynthesisFailed
 
 _WORD_EVERY_S = 0.4
@@ -170,13 +171,12 @@ class FakeSeparator(_Faulty):
     def separate(self, audio: Path, folder: Path, *, progress: Progress = no_progress) -> Stems:
         """See `Separator`."""
         self._enter_call()
-        samples, rate = soundfile.read(audio, dtype="int16", always_2d=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        stems = Stems(folder / "voice.wav", folder / "rest.wav")
-        soundfile.write(stems.voice, samples, rate, subtype="PCM_16")
-        soundfile.write(stems.rest, np.zeros_like(samples), rate, subtype="PCM_16")
-        progress(len(samples) / rate, len(samples) / rate)
-        return stems
+        with open_audio(audio) as mix, StemWriter(audio, folder) as stems:
+            while len(block := mix.read(mix.samplerate, dtype="float64", always_2d=True)):
+                stems.write(block)
+                progress(stems.written / mix.samplerate, len(mix) / mix.samplerate)
+            progress(len(mix) / mix.samplerate, len(mix) / mix.samplerate)
+            return stems.finish()
 
 
 class FakeTranslator(_Faulty):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from pydantic import TypeAdapter
@@ -16,7 +18,9 @@ from dubarr_watch.engines.base import (
     AnalysisRequest,
     CorrectionRequest,
     Diarizer,
+    EngineSpec,
     FilmContext,
+    Separator,
     ShortenRequest,
     SourceText,
     Span,
@@ -26,8 +30,10 @@ from dubarr_watch.engines.base import (
     TranslationRequest,
     Translator,
 )
+from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.texts import Character
-from dubarr_watch.errors import SynthesisFailed
+from dubarr_watch.errors import MediaError, SynthesisFailed
+from dubarr_watch.settings import load_settings
 
 SENTENCES = (
     "Welcome back to the workshop, everyone.",
@@ -146,6 +152,88 @@ class DiarizerContract:
         steps = Steps()
         diarizer.diarize(speech, speech_voice, progress=steps)
         steps.check()
+
+
+class SeparatorContract:
+    """Needs fixtures `separator` and `peak_mib`.
+
+    `peak_mib` separates a file in a process of its own and returns the most memory that it held.
+    """
+
+    @pytest.mark.parametrize(
+        ("channels", "rate", "seconds"),
+        [(2, 48_000, 4.0), (1, 16_000, 1.7), (2, 44_100, 0.01), (6, 48_000, 2.3)],
+    )
+    def test_stems_are_as_long_as_the_mix_and_add_up_to_it(
+        self, separator: Separator, tmp_path: Path, channels: int, rate: int, seconds: float
+    ) -> None:
+        """Both have its rate, channels and length, and their sum is it to the sample."""
+        mix = noise(tmp_path / "mix.wav", seconds, channels, rate)
+        stems = separator.separate(mix, tmp_path / "stems é")
+        assert sorted((tmp_path / "stems é").iterdir()) == sorted([stems.voice, stems.rest])
+        whole, voice, rest = (
+            soundfile.read(path, dtype="int16", always_2d=True)[0].astype(int)
+            for path in (mix, stems.voice, stems.rest)
+        )
+        assert soundfile.info(stems.voice).samplerate == rate
+        assert soundfile.info(stems.rest).samplerate == rate
+        assert voice.shape == rest.shape == whole.shape
+        assert np.array_equal(voice + rest, whole)
+
+    def test_separating_reports_progress(self, separator: Separator, tmp_path: Path) -> None:
+        """Progress grows to the whole duration, in seconds."""
+        steps = Steps()
+        mix = noise(tmp_path / "mix.wav", 5.0, 2, 48_000)
+        separator.separate(mix, tmp_path / "stems", progress=steps)
+        steps.check()
+        assert steps.seen[-1] == (5.0, 5.0)
+        assert len(steps.seen) > 2
+
+    def test_a_file_of_another_kind_is_taken(self, separator: Separator, tmp_path: Path) -> None:
+        """A job's bed is FLAC."""
+        mix = noise(tmp_path / "mix.flac", 1.0, 2, 48_000)
+        stems = separator.separate(mix, tmp_path / "stems")
+        assert soundfile.info(stems.voice).frames == 48_000
+
+    def test_what_is_no_audio_is_refused(self, separator: Separator, tmp_path: Path) -> None:
+        """The error names the file, and no stem is left."""
+        path = tmp_path / "text.wav"
+        path.write_text("nothing to hear")
+        with pytest.raises(MediaError) as caught:
+            separator.separate(path, tmp_path / "stems")
+        assert caught.value.path == path
+        assert list((tmp_path / "stems").glob("*")) == []
+
+    def test_memory_does_not_grow_with_the_film(
+        self, peak_mib: Callable[[Path], float], tmp_path: Path
+    ) -> None:
+        """Two minutes, 44 MiB of them in floats alone, take hardly more than ten seconds do."""
+        short = peak_mib(noise(tmp_path / "short.wav", 10, 2, 48_000))
+        long = peak_mib(noise(tmp_path / "long.wav", 120, 2, 48_000))
+        assert long < short + 20
+
+
+def measured(spec: EngineSpec, folder: Path) -> Callable[[Path], float]:
+    """Return what separates a file in a new process and tells the MiB it held at most."""
+
+    def peak_mib(mix: Path) -> float:
+        host = EngineHost(load_settings(config_dir=folder / "config", mock_mode=False))
+        with host.engine("separator", spec) as separator:
+            separator.separate(mix, folder / "measured")
+        return host.peak_rss_mib
+
+    return peak_mib
+
+
+def noise(path: Path, seconds: float, channels: int, rate: int) -> Path:
+    """Write noise that comes and goes."""
+    length = round(seconds * rate)
+    rng = np.random.default_rng(7)
+    with soundfile.SoundFile(path, "w", rate, channels, subtype="PCM_16") as file:
+        for start in range(0, length, rate):
+            part = rng.standard_normal((min(rate, length - start), channels))
+            file.write(0.2 * part * (1 + start // rate % 2))
+    return path
 
 
 class TranslatorContract:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from dubarr_watch.engines.base import ShortenRequest, SourceText, Span, TranslationRequest
+from dubarr_watch.engines.base import (
+    EngineSpec,
+    ShortenRequest,
+    SourceText,
+    Span,
+    TranslationRequest,
+)
 from dubarr_watch.engines.fakes import (
     FakeDiarizer,
     FakeSeparator,
@@ -18,9 +25,11 @@ from dubarr_watch.engines.fakes import (
 from dubarr_watch.errors import EngineError
 from tests.engines.contracts import (
     DiarizerContract,
+    SeparatorContract,
     SynthesizerContract,
     TranscriberContract,
     TranslatorContract,
+    measured,
 )
 
 
@@ -101,13 +110,14 @@ class TestFakeSynthesizer(SynthesizerContract):
         return FakeSynthesizer()
 
 
-def test_stems_add_up_to_the_mix(speech: Path, tmp_path: Path) -> None:
-    """Voice and rest together are the sound that went in."""
-    stems = FakeSeparator().separate(speech, tmp_path / "stems")
-    mix, _ = soundfile.read(speech, dtype="int16")
-    voice, _ = soundfile.read(stems.voice, dtype="int16")
-    rest, _ = soundfile.read(stems.rest, dtype="int16")
-    assert np.array_equal(mix, voice + rest)
+class TestFakeSeparator(SeparatorContract):
+    @pytest.fixture
+    def separator(self) -> FakeSeparator:
+        return FakeSeparator()
+
+    @pytest.fixture
+    def peak_mib(self, tmp_path: Path) -> Callable[[Path], float]:
+        return measured(EngineSpec("dubarr_watch.engines.fakes:FakeSeparator"), tmp_path)
 
 
 def test_a_fake_fails_on_the_call_it_is_told_to(speech: Path) -> None:
