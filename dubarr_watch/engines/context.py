@@ -6,64 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from dubarr_watch.engines.base import Need, Place
 from dubarr_watch.engines.process import EngineUsage
+from dubarr_watch.engines.seat import POLL_S, Admission, MemoryLeft, Seat, never
 from dubarr_watch.settings import child_environment
 
-POLL_S = 0.25
-"""How often whoever waits looks whether the job was cancelled."""
-
-
-def never() -> bool:
-    """Say that nobody cancelled."""
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryLeft:
-    """What is known of a device's memory when a process has ended.
-
-    Attributes:
-        peak_mib: Most GPU memory that the process held; 0 on the CPU, and where nobody can tell.
-        left_mib: What did not come back; 0 when all is well.
-    """
-
-    peak_mib: int = 0
-    left_mib: int = 0
-
-
-class Admission:
-    """The right of one process to run on a device; got from `EngineContext.admit`.
-
-    Attributes:
-        place: Where it runs.
-        environment: The whole environment of the process: it sees this device and no other.
-    """
-
-    def __init__(self, place: Place, environment: Mapping[str, str]) -> None:
-        self.place = place
-        self.environment = environment
-
-    def started(self, pid: int) -> None:
-        """Tell which process it is: when that dies, its lease is taken back."""
-
-    def loaded(self) -> None:
-        """Tell that the model is loaded, so that the next one may load.
-
-        The end of the first call tells so too.
-        """
-
-    def on_leave(self, callback: Callable[[], None]) -> None:
-        """Say how to end the process when it is idle and somebody waits for its memory.
-
-        Args:
-            callback: Called in a thread of its own, while no call is under way; must end the
-                process and then call `release`.
-        """
-
-    def release(self) -> MemoryLeft:
-        """Give the lease back, after the process has ended; waits until its memory is free."""
-        return MemoryLeft()
+__all__ = ["POLL_S", "Admission", "EngineContext", "MemoryLeft", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +23,7 @@ class EngineContext:
         stall_s: Seconds without progress after which a call is given up.
         environment: The environment of a process on the CPU; on a GPU the one of its admission.
         record: Told what a process cost when it has ended.
-        need: What it needs of a device; None when it only takes its turn on the CPU.
+        seat: Its place at the devices.
     """
 
     kind: str = "synthesizer"
@@ -84,7 +31,7 @@ class EngineContext:
     stall_s: float = 600.0
     environment: Mapping[str, str] = field(default_factory=child_environment)
     record: Callable[[EngineUsage], None] = lambda usage: None
-    need: Need | None = None
+    seat: Seat = field(default_factory=Seat)
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -98,7 +45,8 @@ class EngineContext:
         Raises:
             JobCancelled: As `cancelled` says.
         """
-        yield
+        with self.seat.computing():
+            yield
 
     def admit(self, *, alone: bool = False) -> Admission:
         """Wait for the right to start the process; call it inside `computing`.
@@ -111,4 +59,4 @@ class EngineContext:
             JobCancelled: As `cancelled` says.
             LeaseError: No device can hold it, and it may not run on the CPU.
         """
-        return Admission(Place(frugal=alone), self.environment)
+        return self.seat.admit(self.environment, alone=alone)

@@ -8,23 +8,37 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 import structlog
 
 from dubarr_watch.engines.base import EngineSpec, Progress
-from dubarr_watch.engines.context import POLL_S, EngineContext
+from dubarr_watch.engines.context import POLL_S, Admission, EngineContext, MemoryLeft
 from dubarr_watch.engines.process import ChildProcess
-from dubarr_watch.errors import EngineCrashed, EngineError, EngineStuck, JobCancelled
+from dubarr_watch.errors import (
+    EngineCrashed,
+    EngineError,
+    EngineStuck,
+    JobCancelled,
+    OutOfMemory,
+)
 
 log = structlog.get_logger(__name__)
 
 _CLOSE_S = 2.0
+_SMALLER = "Choose a smaller model, or end what else uses the GPU."
 
 
 class EngineProcess:
-    """Starts the worker of one engine when it is needed and forwards calls to it."""
+    """Starts the worker of one engine when it is needed and forwards calls to it.
+
+    Args:
+        spec: Which engine.
+        context: Who asks, and where it may run.
+    """
 
     def __init__(self, spec: EngineSpec, context: EngineContext) -> None:
         self._spec = spec
@@ -34,44 +48,93 @@ class EngineProcess:
         self._connection: Connection | None = None
         self._inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self._receiver: threading.Thread | None = None
+        self._admission: Admission | None = None
+        self._alone = False
 
     def __enter__(self) -> EngineProcess:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._end(at_once=kind is not None)
+        self.close(at_once=kind is not None)
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End the process, if it runs; the next call starts another."""
+        with self._lock:
+            self._end(at_once=at_once)
 
     def call(self, method: str, arguments: dict[str, Any], progress: Progress | None) -> Any:
-        """Call a method of the engine and wait for its answer, one call at a time."""
-        with self._lock:
-            self._refuse_when_cancelled()
+        """Call a method of the engine and wait for its answer, one call at a time.
+
+        Raises:
+            OutOfMemory: Even with a device for itself.
+        """
+        self._refuse_when_cancelled()
+        message = ("call", method, arguments, progress is not None)
+        with self._context.computing(), self._lock:
+            try:
+                return self._attempt(message, progress)
+            except OutOfMemory as error:
+                if self._alone or self._admission is None or self._admission.place.kind == "cpu":
+                    raise
+                log.warning("out of memory, once more alone", reason=error.message)
+            self._alone = True
+            return self._attempt(message, progress)
+
+    def _attempt(self, message: tuple[Any, ...], progress: Progress | None) -> Any:
+        self._refuse_when_cancelled()
+        if self._child is not None and not self._child.running():
+            log.warning("engine died while idle", engine=self._context.kind)
+            self._end(at_once=True)
+        try:
             if self._child is None:
                 self._start()
-            return self._exchange(("call", method, arguments, progress is not None), progress)
+            return self._exchange(message, progress)
+        except OutOfMemory as error:
+            self._end(at_once=True)
+            where = "" if self._admission is None else f" It ran {self._admission.figures()}."
+            raise OutOfMemory(f"{error.message}{where}", hint=error.hint or _SMALLER) from error
 
     def _start(self) -> None:
+        admission = self._context.admit(alone=self._alone)
+        self._admission = admission
+        try:
+            child = self._spawn(admission.environment)
+        except BaseException:
+            admission.release()
+            raise
+        admission.started(child.pid)
+        admission.on_leave(self.close)
+        try:
+            self._exchange(("load", self._spec, admission.place), None)
+        except BaseException:
+            self._end(at_once=True)  # a process without its engine is of no use
+            raise
+        admission.loaded()
+        child.load_s = time.monotonic() - child.started
+        log.debug("engine loaded", engine=self._context.kind, load_s=child.load_s)
+
+    def _spawn(self, environment: Mapping[str, str]) -> ChildProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "dubarr_watch.engines.worker", str(theirs.fileno())]
-            self._child = ChildProcess(
-                self._context.kind,
-                command,
-                environment=self._context.environment,
-                pass_fds=(theirs.fileno(),),
-            )
+            try:
+                child = ChildProcess(
+                    self._context.kind,
+                    command,
+                    environment=environment,
+                    pass_fds=(theirs.fileno(),),
+                )
+            except BaseException:
+                ours.close()
+                raise
+        self._child = child
         self._connection = Connection(ours.detach())
         self._inbox = queue.SimpleQueue()
         self._receiver = threading.Thread(
             target=_receive, args=(self._connection, self._inbox), daemon=True
         )
         self._receiver.start()
-        try:
-            self._exchange(("load", self._spec), None)
-        except BaseException:
-            self._end(at_once=True)  # a process without its engine is of no use
-            raise
-        self._child.load_s = time.monotonic() - self._child.started
-        log.debug("engine loaded", engine=self._context.kind, load_s=self._child.load_s)
+        return child
 
     def _exchange(self, message: tuple[Any, ...], progress: Progress | None) -> Any:
         try:
@@ -133,9 +196,16 @@ class EngineProcess:
         if self._receiver is not None:
             self._receiver.join(_CLOSE_S)
         connection.close()
-        usage = child.usage()
+        left = MemoryLeft() if self._admission is None else self._admission.release()
+        usage = replace(child.usage(), peak_gpu_mib=left.peak_mib, left_gpu_mib=left.left_mib)
         self._context.record(usage)
-        log.debug("engine ended", engine=usage.kind, peak_rss_mib=round(usage.peak_rss_mib))
+        log.debug(
+            "engine ended",
+            engine=usage.kind,
+            peak_rss_mib=round(usage.peak_rss_mib),
+            peak_gpu_mib=usage.peak_gpu_mib,
+            left_gpu_mib=usage.left_gpu_mib,
+        )
 
 
 def _receive(connection: Connection, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> None:

@@ -1,7 +1,8 @@
 """Runs engines in child processes: under watch, without secrets, and never left behind.
 
 A model's memory is only surely free again when its process has ended, so every engine lives in a
-process of its own for as long as its stage lasts.
+process of its own. It starts with the first call, under a lease of its device, and ends with its
+stage, or later where it is worth keeping warm and nobody waits for its memory.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
@@ -26,7 +27,11 @@ from dubarr_watch.engines.context import EngineContext, never
 from dubarr_watch.engines.engine_process import EngineProcess
 from dubarr_watch.engines.openmp import library_folder
 from dubarr_watch.engines.process import EngineUsage
+from dubarr_watch.engines.seat import Seat, User
+from dubarr_watch.engines.warm import OpenEngine, WarmEngines
 from dubarr_watch.engines.worker import build
+from dubarr_watch.gpu.leases import LeaseBroker
+from dubarr_watch.gpu.wishes import Rules
 from dubarr_watch.settings import Settings, child_environment
 
 
@@ -48,18 +53,22 @@ class Watch(TypedDict, total=False):
 
 
 class EngineHost:
-    """Starts engines and ends them.
+    """Starts engines and ends them; several jobs may use one at a time.
 
     Args:
-        settings: THREADS, STALL_SECONDS.
+        settings: THREADS, STALL_SECONDS, CPU_SLOTS.
+        broker: Hands out devices; without one every engine computes on the CPU.
 
     Attributes:
+        broker: Hands out devices.
         usage: What each process that ended has cost, in order.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, broker: LeaseBroker | None = None) -> None:
         self._settings = settings
+        self.broker = broker or LeaseBroker((), Rules.of(settings))
         self.usage: list[EngineUsage] = []
+        self._warm = WarmEngines()
 
     @property
     def peak_rss_mib(self) -> float:
@@ -86,7 +95,7 @@ class EngineHost:
     def engine(
         self, kind: Literal["synthesizer"], spec: EngineSpec, **watch: Unpack[Watch]
     ) -> AbstractContextManager[Synthesizer]: ...
-    @contextlib.contextmanager
+    @contextmanager
     def engine(self, kind: str, spec: EngineSpec, **watch: Unpack[Watch]) -> Iterator[Any]:
         """Run an engine for the length of a `with` block.
 
@@ -106,26 +115,47 @@ class EngineHost:
             EngineError: From a call in which the engine raised.
         """
         stall_s = watch.get("stall_s")
-        context = EngineContext(
-            kind=kind,
-            cancelled=watch.get("cancelled", never),
-            stall_s=self._settings.stall_seconds if stall_s is None else stall_s,
-            environment=engine_environment(self._settings),
-            record=self.usage.append,
-            need=spec.need,
-        )
-        if spec.owns_process:
-            with build(spec, context=context) as engine:
-                yield engine
-            return
-        with EngineProcess(spec, context) as process:
-            yield remote.PROXIES[kind](process.call)
+        key = (kind, spec, self._settings.stall_seconds if stall_s is None else stall_s)
+        engine = self._warm.take(key) or self._open(*key)
+        engine.user.cancelled = watch.get("cancelled", never)
+        engine.user.job = watch.get("job")
+        engine.user.priority = watch.get("priority", 0)
+        try:
+            yield engine.seam
+        except BaseException as error:
+            engine.close(error)
+            raise
+        keep_alive_s = 0.0 if spec.need is None else spec.need.keep_alive_s
+        if keep_alive_s > 0:
+            self._warm.keep(engine, keep_alive_s)
+        else:
+            engine.close()
 
     def end_job(self, job: int) -> None:
         """End the idle engines that were kept warm for a job."""
+        self._warm.end(lambda engine: engine.user.job == job)
 
     def close(self) -> None:
         """End every engine that was kept warm."""
+        self._warm.end(lambda engine: True)
+
+    def _open(self, kind: str, spec: EngineSpec, stall_s: float) -> OpenEngine:
+        user = User()
+        context = EngineContext(
+            kind=kind,
+            cancelled=lambda: user.cancelled(),  # another block's, once it has taken it over
+            stall_s=stall_s,
+            environment=engine_environment(self._settings),
+            record=self.usage.append,
+            seat=Seat(kind, spec.need, self.broker, user),
+        )
+        resources = ExitStack()
+        if spec.owns_process:
+            seam = resources.enter_context(build(spec, context=context))
+        else:
+            process = resources.enter_context(EngineProcess(spec, context))
+            seam = remote.PROXIES[kind](process.call)
+        return OpenEngine((kind, spec, stall_s), seam, user, resources)
 
 
 def engine_environment(settings: Settings) -> dict[str, str]:

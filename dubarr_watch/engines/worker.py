@@ -1,7 +1,7 @@
 """The inside of an engine's process: build the engine, answer calls, end with the daemon.
 
 Started by host.py as `python -m dubarr_watch.engines.worker FD`, where FD is one end of a socket
-pair. Over it come `("load", spec)`, `("call", method, arguments)` and `("end",)`; back go
+pair. Over it come `("load", spec, place)`, `("call", method, arguments)` and `("end",)`; back go
 `("progress", done, total)`, then `("result", value)`, `("error", DubarrError)` or
 `("failed", summary)`. The engine works in the main thread. A second thread only reads, so that it
 sees the daemon's death (end of file) even while the engine is deep in native code.
@@ -22,8 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from dubarr_watch.engines.base import EngineSpec, Progress
-from dubarr_watch.errors import DubarrError
+from dubarr_watch.engines.base import EngineSpec, Place, Progress
+from dubarr_watch.errors import DubarrError, OutOfMemory
 
 _ORPHANED = 3
 _PROGRESS_EVERY_S = 0.1
@@ -41,7 +41,8 @@ def main() -> int:
         if kind == "end":
             break
         if kind == "load":
-            engine = _answer(connection, build, {"spec": rest[0]}, hide_result=True)
+            told = {"spec": rest[0], "place": rest[1]}
+            engine = _answer(connection, _load, told, hide_result=True)
         else:
             method, arguments, wants_progress = rest
             if wants_progress:
@@ -57,6 +58,14 @@ def build(spec: EngineSpec, **more: Any) -> Any:
     """Import and construct the engine that a spec names."""
     module, _, name = spec.target.partition(":")
     return getattr(importlib.import_module(module), name)(**spec.options, **more)
+
+
+def _load(spec: EngineSpec, place: Place) -> Any:
+    if place.kind == "cuda":
+        from dubarr_watch.gpu.identity import assert_gpu  # the driver's library, only where needed
+
+        assert_gpu(place.uuid)
+    return build(spec) if spec.need is None else build(spec, place=place)
 
 
 def _answer(
@@ -75,8 +84,23 @@ def _answer(
     except Exception as error:  # noqa: BLE001 - the far end turns it into an EngineError
         traceback.print_exc()
         sys.stderr.flush()
-        connection.send(("failed", f"{type(error).__name__}: {error}"))
+        if _is_out_of_memory(error):
+            first_line = str(error).partition("\n")[0][:300]
+            connection.send(("error", OutOfMemory(f"The engine ran out of memory: {first_line}")))
+        else:
+            connection.send(("failed", f"{type(error).__name__}: {error}"))
     return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell whether a device had no memory left; libraries share no exception for it.
+
+    torch raises OutOfMemoryError or says "CUDA error: out of memory"; CTranslate2 says "CUDA
+    failed with error out of memory"; cuBLAS and cuDNN say ALLOC_FAILED.
+    """
+    named = any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+    words = str(error).lower()
+    return named or "out of memory" in words or "alloc_failed" in words
 
 
 def _read(connection: Connection, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> None:
