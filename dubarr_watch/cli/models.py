@@ -1,4 +1,4 @@
-"""`dubarr-watch models` and `languages`: what the embedded profile is made of and good at."""
+"""`dubarr-watch models` and `languages`: what a profile is made of, and what it is good at."""
 
 from __future__ import annotations
 
@@ -13,18 +13,28 @@ from rich.table import Table
 from dubarr_watch.cli.common import err, out, print_json, ready_settings, told_as_json
 from dubarr_watch.cli.pull_progress import shown_progress
 from dubarr_watch.engines import catalog
-from dubarr_watch.engines.catalog import FileCheck, FileState, Model, ModelState, ModelStatus
+from dubarr_watch.engines.catalog import (
+    FileCheck,
+    FileState,
+    Model,
+    ModelList,
+    ModelState,
+    ModelStatus,
+)
 from dubarr_watch.engines.embedded_languages import describe_languages, embedded_languages
 from dubarr_watch.errors import ExitCode, printable
+from dubarr_watch.settings import Settings
 
-_NAMES = typer.Argument(None, metavar="[NAME...]", help="Which models; all of them unless told.")
+_NAMES = typer.Argument(
+    None, metavar="[NAME...]", help="Which models; those of the profile unless told."
+)
 _JSON = typer.Option(False, "--json", help="Print one JSON document.")
 _COLOURS = {"ready": "green", "ok": "green", "damaged": "red", "missing": "yellow"}
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="The models of the embedded profile.")
+    group = typer.Typer(no_args_is_help=True, help="The models of the profile in use.")
     group.command("list")(list_models)
     group.command("pull")(pull)
     group.command("verify")(verify)
@@ -36,7 +46,7 @@ def list_models(json_: bool = _JSON) -> None:
     """Show each model: what it does, how large it is, its licence, and whether it is there."""
     with told_as_json(json_):
         settings = ready_settings()
-        known = catalog.status(settings.models_dir, models=catalog.embedded_models())
+        known = catalog.status(settings.models_dir, models=catalog.models_of(settings))
         if json_:
             folder = printable(settings.models_dir)
             print_json({"models_dir": folder, "models": [_as_json(one) for one in known]})
@@ -44,6 +54,7 @@ def list_models(json_: bool = _JSON) -> None:
         out.print(_table(known))
         out.print(f"Folder: {settings.models_dir}", markup=False)
         _tell_what_is_left_out({one.model.name: one.left_out for one in known})
+        _tell_what_is_asked([one.model for one in known if one.state is not ModelState.READY])
         if any(one.state is not ModelState.READY for one in known):
             out.print("Get what is missing: [bold]dubarr-watch models pull[/bold]")
 
@@ -52,9 +63,18 @@ def pull(names: list[str] | None = _NAMES, json_: bool = _JSON) -> None:
     """Fetch the models that are not there yet, verified; go on where an earlier pull stopped."""
     with told_as_json(json_):
         settings = ready_settings()
-        models = catalog.embedded_models()
+        models = _models(settings, names)
+        token = settings.hf_token.get_secret_value() if settings.hf_token else None
+        agreed = ["COQUI_TOS_AGREED"] if settings.coqui_tos_agreed else []
         with shown_progress(err) as progress:
-            pulled = catalog.pull(names or None, settings.models_dir, progress, models=models)
+            pulled = catalog.pull(
+                names or None,
+                settings.models_dir,
+                progress,
+                models=models,
+                hf_token=token,
+                agreed=agreed,
+            )
         if json_:
             print_json({"models": [asdict(one) | {"folder": one.folder} for one in pulled]})
             return
@@ -73,7 +93,7 @@ def verify(names: list[str] | None = _NAMES, json_: bool = _JSON) -> None:
     """
     with told_as_json(json_):
         settings = ready_settings()
-        models = catalog.embedded_models()
+        models = _models(settings, names)
         wanted = models.select(names or None)  # a wrong name ends it before anything is hashed
         known = catalog.status(settings.models_dir, models=models)
         left_out = {(one.model.name, path) for one in known for path in one.left_out}
@@ -102,6 +122,14 @@ def languages(json_: bool = _JSON) -> None:
         )
     else:
         out.print(describe_languages(), markup=False)
+
+
+def _models(settings: Settings, names: list[str] | None) -> ModelList:
+    """Return the profile's models; every model that there is where one of those is asked for."""
+    models, every = catalog.models_of(settings), catalog.all_models()
+    if names and not set(names) <= set(models.names()) and set(names) <= set(every.names()):
+        return every
+    return models
 
 
 def _table(known: list[ModelStatus]) -> Table:
@@ -133,6 +161,8 @@ def _as_json(one: ModelStatus) -> dict[str, Any]:
         "size_bytes": one.model.size_bytes,
         "licence": one.model.licence,
         "homepage": one.model.homepage,
+        "gated": one.model.gated,
+        "agreement": one.model.agreement,
         "source": _source(one.model),
         "state": one.state.value,
         "left_out": list(one.left_out),
@@ -148,6 +178,18 @@ def _tell_what_is_left_out(left_out: dict[str, tuple[str, ...]]) -> None:
                 f"* {name} works without {shown}: no source had "
                 "them. `dubarr-watch models pull` tries again."
             )
+
+
+def _tell_what_is_asked(missing: list[Model]) -> None:
+    for model in missing:
+        if model.gated:
+            out.print(
+                f"{model.name} needs HF_TOKEN, of an account that accepted the conditions at "
+                f"{model.homepage}",
+                markup=False,
+            )
+        if model.agreement:
+            out.print(f"{model.name} is under {model.terms}: {model.agreement}=true accepts that.")
 
 
 def _verified(

@@ -59,8 +59,9 @@ class TestList:
         (model,) = call("models", "list", "--json").document["models"]
         assert model == {
             "name": "small", "role": "speech", "size_bytes": len(WEIGHTS) + 2 * len(VOICE),
-            "licence": "MIT", "homepage": "", "source": "127.0.0.1", "state": "missing",
-            "left_out": [], "folder": str(home.models / "small"),
+            "licence": "MIT", "homepage": "", "gated": False, "agreement": "",
+            "source": "127.0.0.1", "state": "missing", "left_out": [],
+            "folder": str(home.models / "small"),
         }  # fmt: skip
 
     def test_every_model_of_the_product_is_listed(self, call: Call, home: Home) -> None:

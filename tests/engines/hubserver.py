@@ -18,7 +18,11 @@ class HubServer:
         hanging: Paths whose answers never come, or stop after `hang_after` bytes.
         ranges: Whether Range is honoured.
         busy: How many requests to answer with 503 first.
+        gates: For each gated path, what its token is answered with: 200 with the file, 403 to an
+            account without access; any other token and none at all with 401.
+        elsewhere: Paths that are answered with a redirect to another host, as large files are.
         requests: Every request as (path, Range header or None).
+        tokens: The Authorization header of every request, or None.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -27,6 +31,9 @@ class HubServer:
     hang_after: int = 0
     ranges: bool = True
     busy: int = 0
+    gates: dict[str, dict[str, int]] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    tokens: list[str | None] = field(default_factory=list)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     hung: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -39,6 +46,7 @@ class HubServer:
 
             def do_GET(self) -> None:
                 hub.requests.append((self.path, self.headers.get("Range")))
+                hub.tokens.append(self.headers.get("Authorization"))
                 hub._answer(self)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name)
@@ -74,6 +82,18 @@ class HubServer:
         if self.busy:
             self.busy -= 1
             handler.send_error(503)
+            return
+        if handler.path in self.gates:
+            known = self.gates[handler.path]
+            given = (handler.headers.get("Authorization") or "").removeprefix("Bearer ")
+            if known.get(given, 401) != 200:
+                handler.send_error(known.get(given, 401))
+                return
+        if handler.path in self.elsewhere:
+            handler.send_response(302)
+            handler.send_header("Location", self.elsewhere[handler.path])
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
             return
         body = self.files.get(handler.path)
         if body is None:

@@ -2,10 +2,11 @@
 
 from dubarr_watch.engines import catalog
 
-catalog.pull(None, models_dir)              fetch whatever is missing
-catalog.path("d-vector", models_dir)        the folder of a complete model
-catalog.status(models_dir)                  what is there, without hashing
-catalog.verify(None, models_dir)            hash every file again
+models = catalog.models_of(settings)                the models of the profile in use
+catalog.pull(None, models_dir, models=models)       fetch whatever is missing
+catalog.path("d-vector", models_dir)                the folder of a complete model
+catalog.status(models_dir, models=models)           what is there, without hashing
+catalog.verify(None, models_dir, models=models)     hash every file again
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from dubarr_watch.engines.catalog.listing import (
     Model,
     ModelFile,
     ModelList,
+    all_models,
     embedded_models,
+    full_models,
 )
 from dubarr_watch.engines.catalog.pulling import Pulled, pull
 from dubarr_watch.errors import ModelMissing
+from dubarr_watch.settings import Profile, Settings, resolve_profile
 
 __all__ = [
     "FileCheck",
@@ -36,7 +40,10 @@ __all__ = [
     "ModelStatus",
     "PullProgress",
     "Pulled",
+    "all_models",
     "embedded_models",
+    "full_models",
+    "models_of",
     "path",
     "pull",
     "status",
@@ -95,6 +102,14 @@ class FileCheck:
     got_sha256: str | None
 
 
+def models_of(settings: Settings) -> ModelList:
+    """Return the models of the profile in use, whether its keys are set or not."""
+    profile = settings.profile
+    if profile is Profile.AUTO:
+        profile = resolve_profile(settings)
+    return full_models(settings) if profile is Profile.FULL else embedded_models()
+
+
 def path(name: str, models_dir: Path, *, models: ModelList | None = None) -> Path:
     """Return the folder of a complete model, without hashing it.
 
@@ -102,7 +117,7 @@ def path(name: str, models_dir: Path, *, models: ModelList | None = None) -> Pat
         ModelMissing: It was not pulled, or what is there is not whole.
         WrongUsage: There is no model of that name.
     """
-    model = (models or embedded_models()).find(name)
+    model = (models or _list_with(name)).find(name)
     found = _status(model, models_dir)
     if found.state is ModelState.READY:
         return found.folder
@@ -147,6 +162,11 @@ def verify(
         found = _verify_model(model, models_dir / model.name, progress or (lambda _: None))
         checks.extend(found)
     return checks
+
+
+def _list_with(name: str) -> ModelList:
+    embedded = embedded_models()
+    return embedded if name in embedded.names() else all_models()
 
 
 def _verify_model(

@@ -11,7 +11,7 @@ import httpx
 import structlog
 
 from dubarr_watch.engines.catalog.listing import ModelFile
-from dubarr_watch.errors import ModelHashMismatch, ModelUnreachable
+from dubarr_watch.errors import KeyMissing, ModelHashMismatch, ModelUnreachable
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +26,16 @@ class Hub:
     Args:
         timeout: How long to wait for a connection and for each read.
         pause_s: Wait before a second try, doubled for each further one.
+        token: The user's token; sent for gated files, and to the host of their address alone.
     """
 
-    def __init__(self, timeout: httpx.Timeout = DEFAULT_TIMEOUT, *, pause_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        timeout: httpx.Timeout = DEFAULT_TIMEOUT,
+        *,
+        pause_s: float = 1.0,
+        token: str | None = None,
+    ) -> None:
         self._client = httpx.Client(
             timeout=timeout,
             follow_redirects=True,
@@ -36,6 +43,7 @@ class Hub:
             headers={"Accept-Encoding": "identity", "User-Agent": "dubarr-watch"},
         )
         self._pause_s = pause_s
+        self._token = token
         self._unreachable: set[str] = set()
 
     def __enter__(self) -> Hub:
@@ -49,6 +57,11 @@ class Hub:
     ) -> None:
         self._client.close()
 
+    @property
+    def has_token(self) -> bool:
+        """Whether it can ask for gated files."""
+        return bool(self._token)
+
     def fetch(self, file: ModelFile, target: Path, watch: Callable[[int], None]) -> None:
         """Bring `target` to the file's full length; what it already holds is kept.
 
@@ -60,6 +73,7 @@ class Hub:
         Raises:
             ModelUnreachable: The host does not answer, refuses, or keeps breaking off.
             ModelHashMismatch: The hub's file has another length.
+            KeyMissing: The file is gated, and the token is missing, wrong or without access.
         """
         url = httpx.URL(file.url or "")
         if url.host in self._unreachable:
@@ -73,6 +87,8 @@ class Hub:
             except httpx.TransportError as error:
                 problem = error
             except httpx.HTTPStatusError as error:
+                if file.gated and error.response.status_code in {401, 403}:
+                    raise self._refusal(url, error.response.status_code) from error
                 if error.response.status_code not in {429, 500, 502, 503, 504}:
                     raise ModelUnreachable(
                         f"{url.host} answers {error.response.status_code} for {file.path}."
@@ -83,6 +99,25 @@ class Hub:
             furthest = max(furthest, reached)
             if furthest < file.size_bytes:
                 self._wait_or_give_up(url, file, problem, fruitless)
+
+    def _refusal(self, url: httpx.URL, status: int) -> KeyMissing:
+        """Return what a refused gated file means for the user: no token, a wrong one, no access."""
+        page = str(url).partition("/resolve/")[0]
+        model = page.partition(f"{url.netloc.decode()}/")[2]
+        if not self._token:
+            return gated_needs_token(model, page)
+        if status == httpx.codes.UNAUTHORIZED:
+            return KeyMissing(
+                f"{url.host} does not accept the token in HF_TOKEN.",
+                hint="It may be mistyped, expired or revoked. Make a new one with read access at"
+                " https://huggingface.co/settings/tokens and set HF_TOKEN to it.",
+            )
+        return KeyMissing(
+            f"The account of HF_TOKEN has no access to {model}.",
+            hint=f"Log in with that account, visit {page} and accept the conditions; then run:"
+            " dubarr-watch models pull. A fine-grained token also needs the permission to read"
+            " public gated repositories.",
+        )
 
     def _wait_or_give_up(
         self, url: httpx.URL, file: ModelFile, problem: Exception | None, fruitless: int
@@ -103,6 +138,8 @@ class Hub:
     ) -> None:
         have = _size_of(target)
         headers = {"Range": f"bytes={have}-"} if have else {}
+        if file.gated and self._token:
+            headers["Authorization"] = f"Bearer {self._token}"  # httpx drops it on other hosts
         with self._client.stream("GET", url, headers=headers) as answer:
             answer.raise_for_status()
             if answer.status_code != httpx.codes.PARTIAL_CONTENT:
@@ -120,6 +157,16 @@ class Hub:
                         raise _wrong_length(file, have, url)
                     out.write(chunk)
                     watch(have)
+
+
+def gated_needs_token(model: str, page: str) -> KeyMissing:
+    """Return the error for a gated model without a token."""
+    return KeyMissing(
+        f"{model} is given out to Hugging Face accounts that accepted its conditions, and HF_TOKEN"
+        " is not set.",
+        hint=f"Visit {page}, accept the conditions, make a token with read access at"
+        " https://huggingface.co/settings/tokens and set HF_TOKEN to it.",
+    )
 
 
 def _size_of(path: Path) -> int:

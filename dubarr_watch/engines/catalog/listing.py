@@ -1,6 +1,6 @@
 """What a model is: its files, their sizes and hashes, and where their bytes come from.
 
-The list itself is data: models.toml beside this file.
+The lists themselves are data: models.toml and full.toml beside this file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import tomllib
 
 from dubarr_watch.errors import WrongUsage
+from dubarr_watch.settings import LlmBackend, Separation, Settings, TtsModel
 
 MIB = 1024 * 1024
 
@@ -61,6 +62,7 @@ class ModelFile:
         url: Its address on the model's hub, or None where only packages carry it.
         recipes: Ways to join the file from packages, best first.
         optional: The model works without it.
+        gated: The hub gives it only to accounts that accepted the model's conditions.
     """
 
     path: str
@@ -69,6 +71,7 @@ class ModelFile:
     url: str | None = None
     recipes: tuple[tuple[Part, ...], ...] = ()
     optional: bool = False
+    gated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Model:
         licence: SPDX name of the weights' licence.
         files: Every file, in the order in which they are fetched.
         homepage: Where to read about it, or empty.
+        agreement: The setting by which the user accepts its licence before a pull, or empty.
+        terms: What the user accepts by it, as the rest of a sentence.
     """
 
     name: str
@@ -88,11 +93,18 @@ class Model:
     licence: str
     files: tuple[ModelFile, ...]
     homepage: str = ""
+    agreement: str = ""
+    terms: str = ""
 
     @property
     def size_bytes(self) -> int:
         """Length of all files together."""
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def gated(self) -> bool:
+        """Whether the hub gives it only to accounts that accepted its conditions."""
+        return any(file.gated for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +150,28 @@ def embedded_models() -> ModelList:
     return ModelList.load(Path(__file__).with_name("models.toml"))
 
 
+@cache
+def all_models() -> ModelList:
+    """Return every model that there is, of either profile."""
+    full = ModelList.load(Path(__file__).with_name("full.toml"))
+    return ModelList((*embedded_models().models, *full.models))
+
+
+def full_models(settings: Settings) -> ModelList:
+    """Return the models that the full profile needs with these settings, in a job's order."""
+    names = [f"faster-whisper-{settings.whisper_model}", "speaker-diarization-community-1"]
+    if settings.diarization_fallback:
+        names.append("d-vector")
+    if settings.separation is not Separation.NEVER:
+        names.append("htdemucs")
+    if settings.llm_backend is LlmBackend.LOCAL and settings.llm_file is None:
+        names.append("gemma-3-12b-it-q4_k_m")
+    own_voices = {TtsModel.XTTS: "xtts-v2", TtsModel.KOKORO: "kokoro-82m-v1.0-int8"}
+    if settings.tts_model in own_voices:
+        names.append(own_voices[settings.tts_model])
+    return ModelList(tuple(all_models().select(names)))
+
+
 def _model(table: dict[str, Any]) -> Model:
     return Model(
         name=table["name"],
@@ -145,6 +179,8 @@ def _model(table: dict[str, Any]) -> Model:
         licence=table["licence"],
         files=tuple(_file(entry) for entry in table["file"]),
         homepage=table.get("homepage", ""),
+        agreement=table.get("agreement", ""),
+        terms=table.get("terms", ""),
     )
 
 
@@ -159,6 +195,7 @@ def _file(entry: dict[str, Any]) -> ModelFile:
         url=entry.get("url"),
         recipes=recipes,
         optional=entry.get("optional", False),
+        gated=entry.get("gated", False),
     )
     for recipe in recipes:
         if sum(part.size_bytes for part in recipe) != file.size_bytes:

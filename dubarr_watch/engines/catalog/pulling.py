@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ import structlog
 
 from dubarr_watch.engines.catalog import folder as model_folder
 from dubarr_watch.engines.catalog.assembly import Assembly, PullProgress, Report
-from dubarr_watch.engines.catalog.hub import Hub
+from dubarr_watch.engines.catalog.hub import Hub, gated_needs_token
 from dubarr_watch.engines.catalog.listing import MIB, Model, ModelList, embedded_models
-from dubarr_watch.errors import DiskFull, NotWritable
+from dubarr_watch.errors import DiskFull, KeyMissing, NotWritable
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +52,13 @@ def pull(
     *,
     models: ModelList | None = None,
     hub: Hub | None = None,
+    hf_token: str | None = None,
+    agreed: Collection[str] = (),
 ) -> list[Pulled]:
     """Fetch models that are not there yet; a second pull at once waits for the first.
+
+    What only the user can give, an account's token or the consent to a licence, is asked for before
+    anything is fetched.
 
     Args:
         names: Which models, or None for all.
@@ -61,6 +66,8 @@ def pull(
         progress: Called often, from this thread.
         models: Where names are looked up; the embedded profile's models unless told.
         hub: The HTTP side; unless told, one with usual timeouts, closed at the end.
+        hf_token: Token for gated models, where no `hub` is given.
+        agreed: Settings by which the user accepted licences, such as COQUI_TOS_AGREED.
 
     Returns:
         A record for each model, in the order asked for.
@@ -70,25 +77,44 @@ def pull(
         ModelHashMismatch: What they deliver is not what was pinned.
         DiskFull: There is not enough space.
         NotWritable: The folder cannot be written to.
+        KeyMissing: A model needs a token or a consent that is not there.
         WrongUsage: There is no model of that name.
     """
     wanted = (models or embedded_models()).select(names)
     report: Report = progress or (lambda _: None)
+    for model in wanted:
+        if model.agreement and model.agreement not in agreed and not _is_whole(model, models_dir):
+            raise _no_consent(model)
     if hub is None:
-        with Hub() as own:
+        with Hub(token=hf_token) as own:
             return _pull_all(wanted, models_dir, report, own)
     return _pull_all(wanted, models_dir, report, hub)
+
+
+def _no_consent(model: Model) -> KeyMissing:
+    return KeyMissing(
+        f"The model {model.name} is under {model.terms}. Only you can accept that, and"
+        f" {model.agreement} is not set.",
+        hint=f"Read the licence at {model.homepage}. If you accept it, set {model.agreement}=true;"
+        " if not, choose another engine, such as TTS_MODEL=kokoro.",
+    )
 
 
 def _pull_all(wanted: Sequence[Model], models_dir: Path, report: Report, hub: Hub) -> list[Pulled]:
     if all(_is_whole(model, models_dir) for model in wanted):
         return [Pulled(model.name, models_dir / model.name, False, (), 0.0) for model in wanted]
+    for model in wanted:
+        if model.gated and not hub.has_token and not _is_whole(model, models_dir):
+            raise gated_needs_token(model.name, model.homepage)
     with _disk_errors(models_dir):
         models_dir.mkdir(parents=True, exist_ok=True)
         first = wanted[0]
         waiting = PullProgress(first.name, "waiting for another pull", 0, first.size_bytes)
         with _lock(models_dir / ".lock", lambda: report(waiting)):
-            return [_pull_one(model, models_dir, report, hub) for model in wanted]
+            # Gated ones come first: whether the token opens them is seen within a second.
+            order = sorted(wanted, key=lambda model: not model.gated)
+            done = {model.name: _pull_one(model, models_dir, report, hub) for model in order}
+            return [done[model.name] for model in wanted]
 
 
 def _pull_one(model: Model, models_dir: Path, report: Report, hub: Hub) -> Pulled:
