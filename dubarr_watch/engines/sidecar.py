@@ -7,11 +7,10 @@ of that than a line that took longer.
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
-import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,20 @@ import httpx
 import structlog
 
 from dubarr_watch.engines.base import Place, Speech, Voice
-from dubarr_watch.engines.context import POLL_S, EngineContext
-from dubarr_watch.engines.process import ChildProcess
+from dubarr_watch.engines.context import POLL_S, Admission, EngineContext
 from dubarr_watch.engines.sidecar_answers import raise_for, voice_of
+from dubarr_watch.engines.sidecar_process import RunningSidecar, start_sidecar
 from dubarr_watch.errors import (
     EngineCrashed,
     EngineStuck,
     JobCancelled,
+    OutOfMemory,
     SynthesisFailed,
-    ToolMissing,
 )
 
 log = structlog.get_logger(__name__)
 
 _TRIES = 3
-_LISTENING = "tts_sidecar listening on "
-_PORT_TAKEN = "cannot be used"
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _PLACES = (
     _REPOSITORY / "tts_sidecar" / ".venv" / "bin" / "python",
@@ -87,7 +84,9 @@ class SidecarSynthesizer:
         self._port = port
         self._python = python
         self._lock = threading.RLock()
-        self._running: _Running | None = None
+        self._running: RunningSidecar | None = None
+        self._admission: Admission | None = None
+        self._alone = False
         self._calls = concurrent.futures.ThreadPoolExecutor(
             _MAX_CALLS, thread_name_prefix="sidecar"
         )
@@ -167,9 +166,9 @@ class SidecarSynthesizer:
             suspect=bool(answer.headers.get("X-Suspect")),
         )
 
-    def _arguments(self, place: Place, port: int) -> list[str]:
+    def _arguments(self, place: Place) -> list[str]:
         """Return the arguments of the interpreter for a process at a place."""
-        arguments = [*self._options, "--port", str(port)]
+        arguments = list(self._options)
         if self._engine == "xtts":
             arguments += ["--device", place.kind, "--mib", str(place.mib)]
             arguments += ["--uuid", place.uuid] if place.uuid else []
@@ -180,10 +179,10 @@ class SidecarSynthesizer:
         """Send a request, to a new process when one dies under it, three times at most."""
         for attempt in range(1, _TRIES + 1):
             try:
-                running = self._ensure_running()
-                return self._wait_for(
-                    running, self._calls.submit(running.client.request, method, path, **request)
-                )
+                return self._ask_once(method, path, request)
+            except OutOfMemory as error:
+                if attempt == _TRIES or not self._may_be_helped(error):
+                    raise
             except EngineCrashed as error:
                 log.warning("speech process died", attempt=attempt, reason=error.message)
                 last = error
@@ -192,8 +191,31 @@ class SidecarSynthesizer:
             hint="LOG_LEVEL=debug shows everything that it wrote.",
         )
 
+    def _ask_once(self, method: str, path: str, request: Mapping[str, Any]) -> httpx.Response:
+        with self._context.computing():
+            running = self._ensure_running()
+            answer = self._wait_for(
+                running, self._calls.submit(running.client.request, method, path, **request)
+            )
+            if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
+                self._discard(running, at_once=True)
+                raise_for(answer)
+            return answer
+
+    def _may_be_helped(self, error: OutOfMemory) -> bool:
+        """Tell whether another process, with a device for itself, may have room for the same."""
+        admission = self._admission
+        if admission is None or admission.place.kind == "cpu":
+            return False
+        if admission.place.frugal:
+            error.message += f" It ran {admission.figures()}."
+            return False
+        log.warning("out of memory, once more alone", reason=error.message)
+        self._alone = True
+        return True
+
     def _wait_for(
-        self, running: _Running, future: concurrent.futures.Future[httpx.Response]
+        self, running: RunningSidecar, future: concurrent.futures.Future[httpx.Response]
     ) -> httpx.Response:
         started = time.monotonic()
         while True:
@@ -215,71 +237,30 @@ class SidecarSynthesizer:
                     hint="Raise STALL_SECONDS when this machine is only slow.",
                 )
 
-    def _ensure_running(self) -> _Running:
+    def _ensure_running(self) -> RunningSidecar:
         with self._lock:
             if self._running is None:
+                self._admission = admission = self._context.admit(alone=self._alone)
                 try:
-                    self._running = self._start(self._port)
-                except _PortTaken:
-                    log.info("speech port taken", port=self._port)
-                    self._running = self._start(0)
-                self._load(self._running)
+                    running = self._start(admission)
+                except BaseException:
+                    admission.release()
+                    raise
+                self._running = running
+                admission.on_leave(lambda: self._discard(running, at_once=False))
+                self._load(running)
+                admission.loaded()
             return self._running
 
-    def _start(self, port: int) -> _Running:
-        token = secrets.token_urlsafe(24)
-        address: concurrent.futures.Future[str] = concurrent.futures.Future()
-
-        def on_line(line: str) -> None:
-            if line.startswith(_LISTENING) and not address.done():
-                address.set_result(line.removeprefix(_LISTENING).strip())
-            elif _PORT_TAKEN in line and not address.done():
-                address.set_exception(_PortTaken())
-
-        # Another environment's packages, possibly for another version of Python, must stay out.
-        environment = {**self._context.environment, "TTS_SIDECAR_TOKEN": token}
-        environment.pop("PYTHONPATH", None)
+    def _start(self, admission: Admission) -> RunningSidecar:
+        environment = dict(admission.environment)
         if self._licence_agreed:
             environment["COQUI_TOS_AGREED"] = "1"
         python = self._python or next((place for place in _PLACES if place.exists()), _PLACES[0])
-        try:
-            process = ChildProcess(
-                self._context.kind,
-                [str(python), *self._arguments(Place(), port)],
-                environment=environment,
-                on_line=on_line,
-            )
-        except OSError as error:
-            raise ToolMissing(
-                "The speech process has no Python environment.",
-                hint="Run `make setup`.",
-                path=python,
-            ) from error
-        try:
-            where = self._await_address(process, address)
-        except BaseException:
-            process.end(at_once=True)
-            raise
-        client = httpx.Client(
-            base_url=f"http://{where}",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(None),
-            trust_env=False,
-        )
-        return _Running(process, client)
+        command = [str(python), *self._arguments(admission.place)]
+        return start_sidecar(self._context, admission, command, environment, port=self._port)
 
-    def _await_address(self, process: ChildProcess, address: concurrent.futures.Future[str]) -> str:
-        while True:
-            with contextlib.suppress(concurrent.futures.TimeoutError):
-                return address.result(timeout=POLL_S)
-            if self._context.cancelled():
-                raise JobCancelled("The job was cancelled.")
-            if not process.running() and not address.done():
-                raise EngineCrashed(f"The speech process {process.how_it_ended()}")
-            if time.monotonic() - process.started > self._context.stall_s:
-                raise EngineStuck("The speech process did not start to listen.")
-
-    def _load(self, running: _Running) -> None:
+    def _load(self, running: RunningSidecar) -> None:
         try:
             answer = self._wait_for(running, self._calls.submit(running.client.post, "/load"))
             raise_for(answer)
@@ -288,7 +269,7 @@ class SidecarSynthesizer:
             raise
         running.process.load_s = time.monotonic() - running.process.started
 
-    def _discard(self, running: _Running, *, at_once: bool) -> None:
+    def _discard(self, running: RunningSidecar, *, at_once: bool) -> None:
         with self._lock:
             if self._running is running:
                 self._running = None
@@ -297,17 +278,12 @@ class SidecarSynthesizer:
             running.ended = True
         running.process.end(at_once=at_once)
         running.client.close()
-        self._context.record(running.process.usage())
-
-
-class _PortTaken(Exception):
-    pass
-
-
-class _Running:
-    """One sidecar process and the way to talk to it."""
-
-    def __init__(self, process: ChildProcess, client: httpx.Client) -> None:
-        self.process = process
-        self.client = client
-        self.ended = False
+        left = running.admission.release()
+        self._slots = 0  # another process may get more memory, or less
+        self._context.record(
+            replace(
+                running.process.usage(),
+                peak_gpu_mib=left.peak_mib,
+                left_gpu_mib=left.left_mib,
+            )
+        )
