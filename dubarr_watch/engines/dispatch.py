@@ -122,7 +122,9 @@ class Dispatcher:
                 self._wait_for_room(request, until)
             elif self._dropping:
                 future.cancel()
-            if not future.cancelled():
+            if future.cancelled():
+                future.set_running_or_notify_cancel()
+            else:
                 heapq.heappush(self._queue, request)
                 self._start_threads()
             self._changed.notify_all()
@@ -212,6 +214,7 @@ class Dispatcher:
             if request in self._queue:
                 self._queue.remove(request)
                 heapq.heapify(self._queue)
+                request.future.set_running_or_notify_cancel()  # or who waits for it waits forever
             self._changed.notify_all()
 
 

@@ -307,6 +307,7 @@ class TestCancelling:
             gate.open.set()
             other.result(DEADLINE_S)
         assert served == [2]
+        assert wait(own, DEADLINE_S).not_done == set()
         assert all(future.cancelled() for future in own)
         assert running.exception() is None
 
@@ -323,7 +324,9 @@ class TestCancelling:
             thread.start()
             until(lambda: len(dispatcher._blocked) == 1)
             assert dispatcher.cancel(1) == 2
-            assert got.get(timeout=DEADLINE_S).cancelled()
+            late = got.get(timeout=DEADLINE_S)
+            assert wait([late], DEADLINE_S).not_done == set()
+            assert late.cancelled()
             thread.join(DEADLINE_S)
             dispatcher.submit(int, priority=drafted(job=2), timeout_s=0)
             gate.open.set()
@@ -372,6 +375,7 @@ class TestClosing:
         futures: list[Future[int]] = []
         with pytest.raises(KeyboardInterrupt):
             leave()
+        assert wait([*futures, *late], DEADLINE_S).not_done == set()
         for future in (*futures, *late):
             with pytest.raises(CancelledError):
                 future.result(0)
