@@ -1,0 +1,223 @@
+"""The engines of the full profile, as the settings choose them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dubarr_watch.engines.base import EngineSpec, Need
+from dubarr_watch.engines.embedded_languages import embedded_languages
+from dubarr_watch.engines.host import usable_threads
+from dubarr_watch.engines.needs import DEMUCS_NEED, PYANNOTE_NEED
+from dubarr_watch.engines.specs import EngineSpecs
+from dubarr_watch.engines.whisper_sizes import whisper_need
+from dubarr_watch.engines.xtts_languages import XTTS_LANGUAGES
+from dubarr_watch.gpu.plan import Plan, StageNeed, Where
+from dubarr_watch.settings import LlmBackend, Settings, TtsModel
+
+_ENGINES = "dubarr_watch.engines"
+_CUDA, _ANY_GPU = ("cuda",), ("cuda", "mps")
+_KINDS = ("separator", "transcriber", "diarizer", "translator", "synthesizer")
+
+XTTS_MIB = 6144
+"""Twelve lines of XTTS v2 at a time."""
+
+
+_LLM_MIB, _LLM_SLOT_MIB = 8900, 350
+"""Gemma 3 12B in Q4_K_M with 8192 tokens: 7.0 GB of weights, 0.5 GB of keys and values of its 8
+global layers, 0.3 GB of the sliding window of its 40 others for each slot, the rest to compute in.
+"""
+
+
+def full_specs(settings: Settings) -> EngineSpecs:
+    """Return the engines of the full profile; nothing is looked for and nothing is loaded."""
+    translator, llm = _translator(settings)
+    synthesizer, voice, speaks = _synthesizer(settings)
+    transcriber = _on_device(
+        settings,
+        "whisper:WhisperTranscriber",
+        {"model": settings.models_dir / f"faster-whisper-{settings.whisper_model}"},
+        whisper_need(settings.whisper_model),
+    )
+    diarizer = _on_device(
+        settings,
+        "pyannote_diarizer:PyannoteDiarizer",
+        {
+            "model": settings.models_dir / "speaker-diarization-community-1",
+            "min_speakers": settings.min_speakers,
+            "max_speakers": settings.max_speakers,
+        },
+        PYANNOTE_NEED,
+    )
+    separator = _on_device(
+        settings,
+        "demucs_separator:DemucsSeparator",
+        {"model": settings.models_dir / "htdemucs"},
+        DEMUCS_NEED,
+    )
+    return EngineSpecs(
+        transcriber=transcriber,
+        diarizer=diarizer,
+        translator=translator,
+        synthesizer=synthesizer,
+        separator=separator,
+        diarizer_fallback=_d_vectors(settings) if settings.diarization_fallback else None,
+        listener=EngineSpec(f"{_ENGINES}.listener:VoiceListener"),
+        understands=True,
+        clones=settings.tts_model is TtsModel.XTTS,
+        speaks=speaks,
+        speech=_SPEECH[settings.tts_model],
+        needs=(
+            _stage("separator", separator, _ANY_GPU),
+            _stage("transcriber", transcriber, _CUDA),
+            _stage("diarizer", diarizer, _ANY_GPU),
+            llm,
+            voice,
+        ),
+    )
+
+
+def planned(specs: EngineSpecs, plan: Plan) -> EngineSpecs:
+    """Return the engines as a plan places them."""
+    changed: dict[str, Any] = {}
+    for kind in _KINDS:
+        spec, placed = getattr(specs, kind), plan.of(kind)
+        if spec is None or spec.need is None or placed is None:
+            continue
+        options: dict[str, Any] = dict(spec.options)
+        need: Need | None = spec.need
+        if "slots" in options:
+            options["slots"] = placed.slots
+        if placed.gpu is not None:
+            need = replace(spec.need, gpu=placed.gpu.index if placed.fixed else None)
+        elif placed.where is Where.CPU and not placed.why:
+            # Not for want of room: no device there is of use to it.
+            need = None
+        changed[kind] = replace(spec, options=options, need=need)
+    if not plan.separate:
+        changed["separator"] = None
+    return replace(specs, side_by_side=plan.side_by_side, **changed)
+
+
+_SPEECH = {
+    TtsModel.XTTS: "XTTS v2",
+    TtsModel.OPENAI: "OpenAI's speech",
+    TtsModel.ELEVENLABS: "ElevenLabs",
+    TtsModel.KOKORO: "Kokoro",
+}
+
+
+def _on_device(
+    settings: Settings, target: str, options: Mapping[str, Any], need: Need
+) -> EngineSpec:
+    return EngineSpec(
+        f"{_ENGINES}.{target}", {**options, "threads": usable_threads(settings)}, need=need
+    )
+
+
+def _stage(kind: str, spec: EngineSpec, gpu: tuple[str, ...], *, slot_mib: int = 0) -> StageNeed:
+    need = spec.need
+    if need is None:
+        return StageNeed(kind, spec.target.rpartition(":")[2], gpu=())
+    return StageNeed(kind, need.name, need.mib, cpu=need.cpu, gpu=gpu, slot_mib=slot_mib)
+
+
+def _d_vectors(settings: Settings) -> EngineSpec:
+    return EngineSpec(
+        f"{_ENGINES}.dvector:DVectorDiarizer",
+        {
+            "model": settings.models_dir / "d-vector" / "embedder.int8.onnx",
+            "threads": usable_threads(settings),
+        },
+    )
+
+
+def _translator(settings: Settings) -> tuple[EngineSpec, StageNeed]:
+    if settings.llm_backend is LlmBackend.LOCAL:
+        return _local_translator(settings)
+    key = settings.openai_api_key
+    options = {
+        "api_key": key.get_secret_value() if key else "",
+        "base_url": settings.openai_base_url,
+        "model": settings.llm_model,
+        "slots": settings.llm_slots,
+        "usd_in": settings.llm_usd_in,
+        "usd_out": settings.llm_usd_out,
+    }
+    spec = EngineSpec(f"{_ENGINES}.llm.api:ApiTranslator", options, owns_process=True)
+    return spec, StageNeed("translator", settings.llm_model, service=True)
+
+
+def _local_translator(settings: Settings) -> tuple[EngineSpec, StageNeed]:
+    model = settings.llm_file or settings.models_dir / "gemma-3-12b-it-q4_k_m" / "model.gguf"
+    options = {
+        "model": model,
+        "slots": settings.llm_slots,
+        "context": settings.llm_context,
+        "threads": usable_threads(settings),
+    }
+    need = Need(
+        f"llm {model.parent.name or model.stem}", _LLM_MIB, keep_alive_s=settings.keep_alive
+    )
+    spec = EngineSpec(
+        f"{_ENGINES}.llm.local:LocalLlmTranslator", options, owns_process=True, need=need
+    )
+    return spec, _stage("translator", spec, _ANY_GPU, slot_mib=_LLM_SLOT_MIB)
+
+
+def _synthesizer(settings: Settings) -> tuple[EngineSpec, StageNeed, frozenset[str] | None]:
+    """Return the engine that speaks, what it needs, and which languages it speaks."""
+    options: dict[str, Any]
+    match settings.tts_model:
+        case TtsModel.OPENAI:
+            key, url = settings.openai_api_key, settings.openai_base_url
+            options = {
+                "api_key": key.get_secret_value() if key else "",
+                "base_url": url,
+                "model": settings.openai_tts_model,
+            }
+            return _service("openai_speech:OpenAISynthesizer", options, None)
+        case TtsModel.ELEVENLABS:
+            key = settings.elevenlabs_api_key
+            options = {
+                "api_key": key.get_secret_value() if key else "",
+                "model": settings.elevenlabs_model,
+            }
+            return _service("elevenlabs_speech:ElevenLabsSynthesizer", options, None)
+        case TtsModel.KOKORO:
+            spec = _sidecar(settings, "kokoro", {}, None)
+            codes = frozenset(one.code for one in embedded_languages())
+            return spec, StageNeed("synthesizer", "kokoro", gpu=()), codes
+        case TtsModel.XTTS:
+            options = {
+                "references_dir": settings.work_dir,
+                "licence_agreed": settings.coqui_tos_agreed,
+            }
+            need = Need("xtts v2", XTTS_MIB, keep_alive_s=settings.keep_alive)
+            spec = _sidecar(settings, "xtts", options, need)
+            return spec, _stage("synthesizer", spec, _ANY_GPU), frozenset(XTTS_LANGUAGES)
+
+
+def _service(
+    target: str, options: Mapping[str, Any], speaks: frozenset[str] | None
+) -> tuple[EngineSpec, StageNeed, frozenset[str] | None]:
+    spec = EngineSpec(f"{_ENGINES}.{target}", options, owns_process=True)
+    return spec, StageNeed("synthesizer", str(options["model"]), service=True), speaks
+
+
+def _sidecar(
+    settings: Settings, engine: str, options: Mapping[str, Any], need: Need | None
+) -> EngineSpec:
+    return EngineSpec(
+        f"{_ENGINES}.sidecar:SidecarSynthesizer",
+        {
+            "engine": engine,
+            "models_dir": settings.models_dir,
+            "port": settings.tts_port,
+            "threads": usable_threads(settings),
+            **options,
+        },
+        owns_process=True,
+        need=need,
+    )
