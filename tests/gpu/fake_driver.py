@@ -84,6 +84,15 @@ class FakeDriver:
         cards: In NVML's order.
         parts: MIG parts of cards.
         cuda_order: UUIDs as CUDA counts without CUDA_DEVICE_ORDER; empty: as NVML does.
+        init_code: What NVML answers to whoever starts it; 0: it works.
+        memory_v2: It is as new as version 510, and tells what it keeps for itself.
+        reserved_mib: What it keeps for itself of each card.
+        memory_code: What NVML answers when asked for memory; 0: it works.
+        cuda_code: What CUDA answers to whoever starts it; 0: it works.
+        cuda_uuids: CUDA tells UUIDs and PCI bus ids.
+        cuda_deaf: CUDA shows every device, whatever CUDA_VISIBLE_DEVICES says.
+        cuda_linger: Reads for which memory that was taken through CUDA still counts as used
+            when its process has ended.
     """
 
     folder: Path
@@ -97,6 +106,7 @@ class FakeDriver:
     cuda_code: int = 0
     cuda_uuids: bool = True
     cuda_deaf: bool = False
+    cuda_linger: int = 0
     _generation: int = 0
     _late: tuple[str, int, int, int] = ("", 0, 0, 0)
     _holders: list[str] = field(default_factory=list)
@@ -161,7 +171,7 @@ class FakeDriver:
         rows: list[Sequence[object]] = [
             ("driver", self.init_code, self._generation, int(self.memory_v2), self.reserved_mib,
              self.memory_code),
-            ("cuda", self.cuda_code, int(self.cuda_uuids), int(self.cuda_deaf)),
+            ("cuda", self.cuda_code, int(self.cuda_uuids), int(self.cuda_deaf), self.cuda_linger),
             ("late", *self._late),
             *(
                 ("card", c.uuid, c.name, c.bus, c.total_mib, c.used_mib, c.code, int(c.split),

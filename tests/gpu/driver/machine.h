@@ -25,7 +25,7 @@ typedef struct {
 } Holder;
 
 typedef struct {
-    int init_code, generation, memory_v2, memory_code, cuda_uuids, cuda_deaf, cuda_code;
+    int init_code, generation, memory_v2, memory_code, cuda_uuids, cuda_deaf, cuda_code, cuda_linger;
     long reserved_mib;
     Device cards[MOST], parts[MOST];
     int card_count, part_count;
@@ -91,6 +91,7 @@ static void add_line(Machine *m, char f[][WORD]) {
         m->late_mib = atol(f[2]); m->late_reads = atoi(f[3]); m->late_generation = atoi(f[4]);
     } else if (!strcmp(f[0], "cuda")) {
         m->cuda_code = atoi(f[1]); m->cuda_uuids = atoi(f[2]); m->cuda_deaf = atoi(f[3]);
+        m->cuda_linger = atoi(f[4]);
     } else if (!strcmp(f[0], "cuda_order") && m->cuda_count < MOST) {
         snprintf(m->cuda_order[m->cuda_count++], WORD, "%s", f[1]);
     }
