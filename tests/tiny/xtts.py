@@ -7,6 +7,7 @@ with the speech process's own Python, the only one that has coqui-tts.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import subprocess
 import sys
@@ -40,6 +41,7 @@ class XttsSizes:
         stop_after: Codes after which the model stops by itself, about; 0 for never. One code is
             1024 / 22050 s.
         stop_spread: How far single takes may stop from there, in codes.
+        attention: How much larger than usual the attention's weights are.
         speakers: Whether to write speakers_xtts.pth.
     """
 
@@ -49,10 +51,11 @@ class XttsSizes:
     text_tokens: int = 0
     stop_after: int = 20
     stop_spread: int = 4
+    attention: float = 10.0
     speakers: bool = True
 
 
-FULL = XttsSizes(layers=30, width=1024, heads=16, text_tokens=6681, stop_after=0)
+FULL = XttsSizes(layers=30, width=1024, heads=16, text_tokens=6681, stop_after=0, attention=1.0)
 
 
 def build_xtts(folder: Path, sizes: XttsSizes = XttsSizes()) -> Path:
@@ -71,10 +74,29 @@ def build_xtts(folder: Path, sizes: XttsSizes = XttsSizes()) -> Path:
     return folder
 
 
+def build_xtts_once(folder: Path, sizes: XttsSizes = XttsSizes()) -> Path:
+    """Build as `build_xtts`, unless another process has done it or does so just now.
+
+    Args:
+        folder: The same for all who share it; their sizes must be the same too.
+        sizes: See `XttsSizes`.
+
+    Returns:
+        The folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / ".built").exists():
+            build_xtts(folder, sizes)
+            (folder / ".built").touch()
+    return folder
+
+
 def _write(folder: Path, sizes: XttsSizes) -> None:
     import torch
     from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
-    from TTS.tts.models.xtts import Xtts
+    from TTS.tts.models.xtts import Xtts, _legacy_safe_globals
 
     text_tokens = _write_vocabulary(folder / "vocab.json", sizes.text_tokens)
     config = XttsConfig(
@@ -101,8 +123,12 @@ def _write(folder: Path, sizes: XttsSizes) -> None:
     torch.manual_seed(1)
     model = Xtts(config)
     with torch.no_grad():
+        _teach_to_listen(model.gpt, sizes)
         _teach_to_stop(model.gpt, sizes)
-    torch.save({"model": model.state_dict()}, folder / "model.pth")
+    # As published: the configuration is in there as an object of the class's old name.
+    with _legacy_safe_globals():
+        checkpoint = {"model": model.state_dict(), "config": config}
+        torch.save(checkpoint, folder / "model.pth")
     if sizes.speakers:
         torch.save(_speakers(sizes.width), folder / "speakers_xtts.pth")
 
@@ -121,6 +147,13 @@ def _write_vocabulary(path: Path, size: int) -> int:
     tokenizer.add_special_tokens(words[:special])
     tokenizer.save(str(path))
     return len(words)
+
+
+def _teach_to_listen(gpt: Any, sizes: XttsSizes) -> None:
+    """Let what is said depend on text and voice: weights as initialised hardly look at either."""
+    for block in gpt.gpt.h:
+        block.attn.c_attn.weight *= sizes.attention
+        block.attn.c_proj.weight *= sizes.attention
 
 
 def _teach_to_stop(gpt: Any, sizes: XttsSizes) -> None:

@@ -145,6 +145,7 @@ class XttsEngine:
                 todo[0][0].outcome = error
             # The next call tries with half as many.
             self._slots = max(1, len(todo) // 2)
+            model.free()
             return
         for (take, piece), sound in zip(todo, sounds, strict=True):
             take.add(piece, sound, model.sample_rate)

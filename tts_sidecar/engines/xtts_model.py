@@ -5,12 +5,12 @@ The only place that touches coqui-tts. It loads a local folder and nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from tts_sidecar.audio import Samples
+from tts_sidecar.engines.xtts_device import check_device, is_out_of_memory, memory_errors
 from tts_sidecar.engines.xtts_references import Recording
-from tts_sidecar.errors import EngineUnavailable, OutOfMemory, WrongDevice
+from tts_sidecar.errors import EngineUnavailable
 
 FILES = ("config.json", "model.pth", "vocab.json")
 _MAX_SEED = 2**63
+_PULL = "Pull the models again: dubarr-watch models pull."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class XttsModel:
     """
 
     def __init__(self, folder: Path, *, device: str, uuid: str, threads: int) -> None:
+        _check_files(folder)
         _prepare_environment(device)
         import torch
 
@@ -181,10 +184,14 @@ class XttsModel:
 
     def close(self) -> None:
         """Give the memory back."""
-        import torch
-
         del self._model
         self.speakers = {}
+        self.free()
+
+    def free(self) -> None:
+        """Hand memory that nothing uses back to the device."""
+        import torch
+
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -220,60 +227,10 @@ class XttsModel:
         }
 
 
-def check_device(device: str, uuid: str) -> None:
-    """Raise WrongDevice when the first device of that kind is missing or not the one given."""
-    import torch
-
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise WrongDevice("This machine has no Metal GPU.", hint="Set DEVICE=cpu.")
-    if device != "cuda":
-        return
-    if not torch.cuda.is_available():
-        raise WrongDevice(
-            "The speech process sees no NVIDIA GPU.",
-            hint="Run `dubarr-watch doctor`: it says what the driver answers.",
-        )
-    seen = str(torch.cuda.get_device_properties(0).uuid)
-    if uuid and not is_same_gpu(uuid, seen, os.environ.get("CUDA_VISIBLE_DEVICES", "")):
-        raise WrongDevice(
-            f"The speech process was given the GPU {uuid} and sees {seen}.",
-            hint="Run `dubarr-watch doctor`: it says how the GPUs are mapped.",
-        )
-
-
-def is_same_gpu(given: str, seen: str, visible: str) -> bool:
-    """Tell whether a GPU is the one that NVML calls so.
-
-    Args:
-        given: NVML's UUID: `GPU-...`, or `MIG-...` for a part of one.
-        seen: torch's, which has no prefix and, for a part, may be that of the whole.
-        visible: CUDA_VISIBLE_DEVICES; when it names just this part, nothing else can be seen.
-    """
-    bare = given.lower().removeprefix("gpu-").removeprefix("mig-")
-    same = seen.lower().removeprefix("gpu-").removeprefix("mig-") == bare
-    return same or (given.startswith("MIG-") and visible == given)
-
-
-@contextlib.contextmanager
-def memory_errors(message: str) -> Iterator[None]:
-    """Turn any kind of running out of memory into OutOfMemory.
-
-    Args:
-        message: What did not fit.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        # CUDA has a class of its own for it; the CPU's allocator and Metal say it in words.
-        text = str(error)
-        if not isinstance(error, MemoryError) and not any(
-            words in text for words in ("out of memory", "can't allocate memory")
-        ):
-            raise
-        raise OutOfMemory(
-            f"{message} {text.splitlines()[0] if text else ''}".strip(),
-            hint="Give it more memory, or fewer lines at once.",
-        ) from error
+def _check_files(folder: Path) -> None:
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise EngineUnavailable(f"The model file {folder / name} is missing.", hint=_PULL)
 
 
 def _prepare_environment(device: str) -> None:
@@ -287,31 +244,47 @@ def _prepare_environment(device: str) -> None:
 
 
 def _load(folder: Path) -> Any:
-    hint = "Pull the models again: dubarr-watch models pull."
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise EngineUnavailable(f"The model file {folder / name} is missing.", hint=hint)
     # It talks about settings that XTTS never uses; what matters raises.
     logging.getLogger("TTS").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from TTS.tts.configs.xtts_config import XttsConfig
-            from TTS.tts.models.xtts import Xtts
 
             config = XttsConfig()
             config.load_json(str(folder / "config.json"))
-            model = Xtts(config)
+            model = _read_only_xtts()(config)
             model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)
     except ImportError as error:
         raise EngineUnavailable(
             f"A library that XTTS needs is missing: {error}",
             hint="Install the environment of the full profile: make full.",
         ) from error
-    except Exception as error:
-        if "memory" in str(error):
+    except Exception as error:  # a damaged file makes the libraries raise almost anything
+        if is_out_of_memory(error):
             raise
         raise EngineUnavailable(
-            f"The model in {folder} cannot be loaded: {error!r}"[:500], hint=hint
+            f"The model in {folder} cannot be loaded: {error!r}"[:500], hint=_PULL
         ) from error
     return model
+
+
+def _read_only_xtts() -> Any:
+    """Return the library's class without its habit of rewriting the published model.pth."""
+    import torch
+    from TTS.tts.models import xtts
+
+    class ReadOnlyXtts(xtts.Xtts):  # type: ignore[misc]
+        def _load_checkpoint(self, model_path: Path) -> Any:
+            # The published file holds its configuration as objects of the library, which alone
+            # may be unpickled here. Mapped, it is not in memory twice.
+            with xtts._legacy_safe_globals():
+                checkpoint = torch.load(
+                    model_path,
+                    map_location="cpu",
+                    weights_only=True,
+                    mmap=zipfile.is_zipfile(model_path),
+                )
+            return checkpoint["model"]
+
+    return ReadOnlyXtts
