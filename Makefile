@@ -46,7 +46,7 @@ help: ## This list
 
 setup: .venv/.ready tts_sidecar/.venv/.ready ## Both environments, from hash-pinned requirements
 
-full: ## The same with what PROFILE=full needs (3 GB to fetch, 8 GB on disk)
+full: ## The same with what PROFILE=full needs (4 GB to fetch, 8 GB on disk)
 	@mkdir -p .tools
 	[ -e .tools/full ] || touch .tools/full
 	$(MAKE) --silent setup
@@ -101,7 +101,7 @@ tts_sidecar/.venv/.ready: tts_sidecar/pyproject.toml requirements/sidecar.txt re
 	fi
 	touch $@
 
-models: setup ## The models of the embedded profile (1.4 GB, verified; fetched once)
+models: setup ## The models of the profile in use (embedded: 1.4 GB; verified, fetched once)
 	@$(FOLDERS)
 	.venv/bin/dubarr-watch models pull
 

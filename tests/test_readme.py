@@ -15,12 +15,13 @@ from typer.main import get_command
 from dubarr_watch.cli.app import app
 from dubarr_watch.dubbing.fitting import Outcome
 from dubarr_watch.dubbing.report import LineReport, Report, Summary
+from dubarr_watch.engines.catalog import all_models
 from dubarr_watch.engines.embedded_languages import embedded_language
 from dubarr_watch.errors import ExitCode
 from dubarr_watch.languages import parse_language
 from dubarr_watch.library.markers import MarkerKind, parse_marker, parse_marker_name
 from dubarr_watch.library.naming import sidecar_path, subtitles_path
-from dubarr_watch.settings import example_env
+from dubarr_watch.settings import WhisperModel, example_env
 from dubarr_watch.store.records import JobState
 from tests.programs import ROOT
 
@@ -197,7 +198,27 @@ def test_languages_said_to_be_good_are_those_that_the_profile_speaks_well() -> N
 
 def test_every_file_linked_to_exists() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_sizes_of_the_full_profile_s_models_are_theirs() -> None:
+    """The table names the sizes of Whisper in the order of their names, then one size a model."""
+    table = section("The full profile")
+
+    def shown(*names: str) -> str:
+        sizes = [all_models().find(name).size_bytes for name in names]
+        return ", ".join(f"{s / 1e9:.1f} GB" if s >= 1e9 else f"{s / 1e6:.0f} MB" for s in sizes)
+
+    sizes = [f"faster-whisper-{size.value}" for size in WhisperModel]
+    assert f"| {shown(*sizes)} |" in table
+    for name in (
+        "speaker-diarization-community-1",
+        "htdemucs",
+        "gemma-3-12b-it-q4_k_m",
+        "xtts-v2",
+        "kokoro-82m-v1.0-int8",
+    ):
+        assert f"| {shown(name)} |" in table, name
 
 
 def test_every_module_of_the_architecture_exists() -> None:

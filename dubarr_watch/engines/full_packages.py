@@ -43,7 +43,7 @@ def require_full_packages(packages: Sequence[str] | None = None) -> None:
     if missing:
         raise ToolMissing(
             f"The full profile needs packages that are not installed: {', '.join(missing)}.",
-            hint="Install them: make full (3 GB to fetch). Or set PROFILE=embedded.",
+            hint="Install them: make full (4 GB to fetch). Or set PROFILE=embedded.",
         )
 
 

@@ -25,6 +25,14 @@ WEIGHTS = b"weights " * 20_000
 KEYS: dict[str, Any] = {"openai_api_key": "sk-1", "hf_token": "hf_1", "coqui_tos_agreed": True}
 
 
+@pytest.fixture(autouse=True)
+def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key of whoever runs the tests, and no settings file of theirs."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("CONFIG_DIR", str(tmp_path / "config"))
+
+
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
     """A hub that gives one file to one token, and knows another account without access."""
