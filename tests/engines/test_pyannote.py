@@ -1,0 +1,174 @@
+"""pyannote on a tiny pipeline: in a process of its own, offline, and what is said without one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from dubarr_watch.engines.base import Diarizer, EngineSpec, Place, Span
+from dubarr_watch.engines.host import EngineHost
+from dubarr_watch.engines.needs import PYANNOTE_NEED
+from dubarr_watch.engines.pyannote_diarizer import PyannoteDiarizer, _batch, _heard
+from dubarr_watch.engines.pyannote_model import (
+    PYANNOTE_FILES,
+    PYANNOTE_PAGE,
+    no_access,
+    pyannote_ready,
+)
+from dubarr_watch.engines.turns import Heard
+from dubarr_watch.errors import ExitCode, ModelMissing
+from dubarr_watch.settings import load_settings
+from tests.engines.contracts import DiarizerContract, Steps
+from tests.tiny import pyannote as tiny
+from tests.tiny.speech import RATE, speak
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.build(tmp_path_factory.mktemp("model") / "community-1")
+
+
+@pytest.fixture(scope="module")
+def diarizer(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Diarizer]:
+    config = tmp_path_factory.mktemp("config")
+    host = EngineHost(load_settings(config_dir=config, mock_mode=False))
+    spec = EngineSpec(
+        "dubarr_watch.engines.pyannote_diarizer:PyannoteDiarizer",
+        {"model": model, "threads": 2, "place": Place()},
+    )
+    with host.engine("diarizer", spec) as diarizer:
+        yield diarizer
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three stretches of two voices in 11 s: a whole window and a part of one."""
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    pause = np.zeros(RATE // 2, dtype=np.float32)
+    high = speak(3, pitch_hz=210, size=0.8)
+    whole = np.concatenate([pause, speak(3), pause, high, pause, speak(2.5), pause])
+    soundfile.write(path, whole, RATE, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture(scope="module")
+def speech_voice() -> list[Span]:
+    return [Span(0.5, 3.5), Span(4.0, 7.0), Span(7.5, 10.0)]
+
+
+class TestTinyPyannote(DiarizerContract):
+    def test_each_step_tells_how_far_it_is(
+        self, diarizer: Diarizer, speech: Path, speech_voice: list[Span]
+    ) -> None:
+        """Between nothing and all there is more than one step, in seconds of sound."""
+        steps = Steps()
+        diarizer.diarize(speech, speech_voice, progress=steps)
+        duration_s = soundfile.info(speech).duration
+        assert all(total == pytest.approx(duration_s) for _, total in steps.seen)
+        assert steps.seen[0][0] == 0
+        assert len({done for done, _ in steps.seen}) > 2
+
+
+def bounded(made: PyannoteDiarizer) -> list[tuple[object, object]]:
+    """Note the bounds that its pipeline is given."""
+    given: list[tuple[object, object]] = []
+    pipeline = made._pipeline
+
+    def listened(file: object, **options: object) -> object:
+        given.append((options["min_speakers"], options["max_speakers"]))
+        return pipeline(file, **options)
+
+    made._pipeline = listened
+    return given
+
+
+@pytest.mark.parametrize(("least", "most"), [(0, 1), (2, 2)])
+def test_the_number_of_speakers_is_bounded(
+    least: int, most: int, model: Path, speech: Path, speech_voice: list[Span]
+) -> None:
+    """MIN_SPEAKERS and MAX_SPEAKERS are passed on; 0 means unknown."""
+    made = PyannoteDiarizer(model=model, threads=2, min_speakers=least, max_speakers=most)
+    given = bounded(made)
+    turns = made.diarize(speech, speech_voice)
+    assert given == [(least or None, most)]
+    assert len({turn.speaker for turn in turns}) <= most
+
+
+def test_voice_too_short_for_so_many_speakers_has_fewer(
+    model: Path, speech: Path, speech_voice: list[Span]
+) -> None:
+    """Eleven seconds cannot hold sixty speakers, which the library answers with an error."""
+    made = PyannoteDiarizer(model=model, threads=2, min_speakers=60, max_speakers=99)
+    given = bounded(made)
+    steps = Steps()
+    assert made.diarize(speech, speech_voice, progress=steps)
+    assert given == [(60, 99), (None, 99)]
+    steps.check()
+
+
+def test_it_reports_to_nobody(model: Path) -> None:
+    """pyannote's makers are told of each use by default; here nothing leaves the machine."""
+    from pyannote.audio.telemetry.metrics import is_metrics_enabled
+
+    assert not is_metrics_enabled()
+
+
+@pytest.mark.parametrize(
+    ("place", "batch"),
+    [
+        (Place(), 8),
+        (Place("cuda", "GPU-1", 0), 8),
+        (Place("cuda", "GPU-1", PYANNOTE_NEED.mib), 8),
+        (Place("cuda", "GPU-1", 80_000), 8),
+        (Place("cuda", "GPU-1", PYANNOTE_NEED.mib - 1), 7),
+        (Place("cuda", "GPU-1", 500), 1),
+        (Place("cuda", "GPU-1", 80_000, frugal=True), 1),
+        (Place("cpu", frugal=True), 1),
+    ],
+)
+def test_a_smaller_lease_embeds_fewer_windows_at_once(place: Place, batch: int) -> None:
+    """The need holds eight; nothing gains from more."""
+    assert _batch(place) == batch
+
+
+def test_a_pipeline_without_exclusive_speakers_is_taken_too() -> None:
+    """Older ones answer with what overlaps only, with or without a wrapping."""
+    segments = [(SimpleNamespace(start=1.0, end=2.0), "_", "A")]
+    annotation = SimpleNamespace(itertracks=lambda yield_label: iter(segments))
+    expected = [Heard(1.0, 2.0, "A")]
+    assert list(_heard(annotation)) == expected
+    assert list(_heard(SimpleNamespace(speaker_diarization=annotation))) == expected
+    exclusive = SimpleNamespace(itertracks=lambda yield_label: iter(()))
+    both = SimpleNamespace(speaker_diarization=annotation, exclusive_speaker_diarization=exclusive)
+    assert list(_heard(both)) == []
+
+
+@pytest.mark.parametrize("missing", PYANNOTE_FILES)
+def test_a_model_without_all_of_its_files_is_not_ready(
+    missing: str, model: Path, tmp_path: Path
+) -> None:
+    """The error names the folder, the page to visit, and the way without."""
+    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    assert pyannote_ready(folder)
+    (folder / missing).unlink()
+    assert not pyannote_ready(folder)
+    with pytest.raises(ModelMissing) as caught:
+        PyannoteDiarizer(model=folder, threads=1)
+    assert caught.value.path == folder
+    assert PYANNOTE_PAGE in caught.value.hint
+    assert "DIARIZATION_FALLBACK=true" in caught.value.hint
+
+
+def test_a_token_without_access_is_told_where_to_get_it() -> None:
+    """The page to visit, what to do there, and the command that then works."""
+    error = no_access()
+    assert error.exit_code == ExitCode.USER_MUST_PROVIDE
+    assert "HF_TOKEN" in error.message
+    assert "https://huggingface.co/pyannote/speaker-diarization-community-1" in error.hint
+    assert "models pull" in error.hint
