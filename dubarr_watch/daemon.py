@@ -19,23 +19,34 @@ import structlog
 from dubarr_watch.dubbing.leftovers import remove_leftovers
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.engines import catalog
+from dubarr_watch.engines.dispatch import Dispatchers
 from dubarr_watch.engines.embedded_languages import language_note
 from dubarr_watch.engines.host import EngineHost
-from dubarr_watch.engines.registry import specs_for
+from dubarr_watch.engines.placing import (
+    look_for_devices,
+    models_needed,
+    plan_for,
+    refuse_impossible,
+)
+from dubarr_watch.engines.registry import planned, specs_for
 from dubarr_watch.errors import (
     ExitCode,
     UserMustProvide,
     WrongUsage,
 )
+from dubarr_watch.gpu.inventory import Inventory
+from dubarr_watch.gpu.opening import open_broker
+from dubarr_watch.gpu.plan import Plan
 from dubarr_watch.library.intake import Library
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.notify import Notifier, event_for
-from dubarr_watch.runner import JobRunner
+from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.settings import Profile, Settings, almost_full, in_words, resolve_profile
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
+from dubarr_watch.workers import Bell, Workers
 
 log = structlog.get_logger(__name__)
 
@@ -52,12 +63,14 @@ class Workshop:
         runner: Runs claimed jobs.
         owner: Proves that this process lives.
         profile: Which engines run.
+        plan: Where they run.
     """
 
     store: Store
     runner: JobRunner
     owner: Owner
     profile: Profile
+    plan: Plan
 
 
 @contextmanager
@@ -71,16 +84,15 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
 
     Raises:
         KeyMissing: PROFILE=full without its keys.
-        ToolMissing: No ffmpeg.
+        ToolMissing: No ffmpeg, or PROFILE=full without its packages.
         ModelMissing: Models have not been pulled.
         NotWritable: CONFIG_DIR cannot be written to.
+        LeaseError: No device is large enough for an engine, or the GPU does not answer.
     """
     profile = resolve_profile(settings)
     specs = specs_for(profile, settings)
     ffmpeg_path(), ffprobe_path()
-    if not settings.mock_mode:
-        for name in catalog.embedded_models().names():
-            catalog.path(name, settings.models_dir)
+    inventory = look_for_devices(profile, settings)
     with plain_os_errors(settings.config_dir):
         for folder in (settings.config_dir, settings.work_dir, settings.reports_dir):
             folder.mkdir(parents=True, exist_ok=True)
@@ -90,10 +102,38 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         for job in store.jobs.recover(lambda other: owner_is_alive(settings.config_dir, other)):
             log.info("job taken up again", job=job.id, video=job.video.path)
             remove_leftovers(job.video.path.parent, job.id)
-        pipeline = Pipeline(settings, store, EngineHost(settings), specs)
+        plan = plan_for(specs, inventory, settings, store.needs.peaks())
+        refuse_impossible(plan)
+        specs = planned(specs, plan)
+        if not settings.mock_mode:
+            for name in models_needed(profile, specs, settings):
+                catalog.path(name, settings.models_dir)
+        host = stack.enter_context(_open_host(settings, inventory, plan, store, owner))
+        dispatchers = stack.enter_context(Dispatchers())
+        pipeline = Pipeline(settings, store, host, specs, dispatchers)
         events = (lambda state: "") if foreground else partial(event_for, settings)
         runner = JobRunner(settings, store, pipeline, park=foreground, event_for=events)
-        yield Workshop(store, runner, owner, profile)
+        yield Workshop(store, runner, owner, profile, plan)
+
+
+@contextmanager
+def _open_host(
+    settings: Settings, inventory: Inventory, plan: Plan, store: Store, owner: Owner
+) -> Iterator[EngineHost]:
+    store.leases.recover(lambda other: owner_is_alive(settings.config_dir, other))
+    with open_broker(
+        settings,
+        inventory=inventory,
+        prefer=plan.prefer,
+        needs=store.needs,
+        journal=store.leases,
+        owner=owner.id,
+    ) as broker:
+        host = EngineHost(settings, broker)
+        try:
+            yield host
+        finally:
+            host.close()
 
 
 class Daemon:
@@ -106,7 +146,8 @@ class Daemon:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._news = threading.Event()
+        self._bell = Bell()
+        self._workers: Workers | None = None
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; returns the exit code.
@@ -128,7 +169,7 @@ class Daemon:
             self._greet(workshop)
             _sweep(settings, workshop.store)
             notifier = Notifier(settings, workshop.store)
-            library = Library(settings, workshop.store, self._news.set)
+            library = Library(settings, workshop.store, self._bell.ring)
             notifier.start()
             library.start()
             try:
@@ -142,20 +183,28 @@ class Daemon:
     def stop(self) -> None:
         """Ask the daemon to stop at its next checkpoint."""
         self._stopping.set()
-        self._news.set()
+        if self._workers is not None:
+            self._workers.stop()
 
     def _work(self, workshop: Workshop, library: Library, notifier: Notifier) -> None:
-        library.settle_requests()
-        while not self._stopping.is_set():
-            job = workshop.store.jobs.claim(workshop.owner.id)
-            if job is None:
-                self._news.wait(QUEUE_POLL_S)
-                self._news.clear()
-                continue
-            ended = workshop.runner.run(job, should_stop=self._stopping.is_set)
+        def on_end(ended: Ended) -> None:
             if ended.job.state.ended:
                 library.settle_requests()
                 notifier.wake()
+
+        library.settle_requests()
+        self._workers = Workers(
+            workshop.store,
+            workshop.runner,
+            workshop.owner.id,
+            count=workshop.plan.jobs,
+            bell=self._bell,
+            on_end=on_end,
+            poll_s=QUEUE_POLL_S,
+        )
+        if self._stopping.is_set():  # asked before there was anybody to ask
+            self._workers.stop()
+        self._workers.run()
 
     def _greet(self, workshop: Workshop) -> None:
         settings = self._settings
@@ -168,6 +217,11 @@ class Daemon:
             names = in_words([one.name for one in almost])
             log.warning("profile", note=f"For the full profile only {names} would be missing.",
                         advice=[one.advice for one in almost])  # fmt: skip
+        if workshop.plan.placements:
+            log.info("plan", stages=[" ".join(row) for row in workshop.plan.rows()],
+                     summary=workshop.plan.summary())  # fmt: skip
+            for note in workshop.plan.notes:
+                log.warning("plan", note=note)
         if settings.mock_mode:
             log.warning("mock", note="MOCK_MODE is on: every model is a fake, tracks hold tones")
         for language in settings.target_langs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -199,13 +200,39 @@ class TestDeath:
     def test_what_came_while_it_was_down_is_new(self, program: Program, talk: Path) -> None:
         program.start()
         eventually(lambda: (program.config / "dubarr.db").exists())
-        eventually(lambda: b'"event": "watching"' in program.log.read_bytes())
+        eventually(lambda: b'"event": "baseline"' in program.log.read_bytes())
         program.end(signal.SIGINT)
         assert program.daemon is not None
         assert program.daemon.returncode == 0
         drop(talk, program.videos, "Meanwhile.mkv")
         program.start()
         assert program.ended("Meanwhile.mkv").state is JobState.DONE
+
+
+class TestSideBySide:
+    def test_two_jobs_run_at_a_time_and_both_go_on_after_a_death(
+        self, tmp_path: Path, long_talk: Path, talk: Path
+    ) -> None:
+        with Program(tmp_path, DEBUG_MODE="true", JOBS="2") as program:
+            program.start(seconds_a_line=0.3)
+            drop(long_talk, program.videos, "One.mkv")
+            drop(make_talk(tmp_path / "other.mkv", 50.0), program.videos, "Two.mkv")
+            jobs = [
+                eventually(lambda: program.job(name, JobState.RUNNING), name)  # noqa: B023
+                for name in ("One.mkv", "Two.mkv")
+            ]
+            eventually(lambda: all(len(program.takes(job)) >= 2 for job in jobs), "takes of both")
+            status = program.run("status", "--json")
+            assert len(json.loads(status.stdout)["running"]) == 2
+            below = program.end(signal.SIGKILL)
+            eventually(lambda: all_gone(below), "orphans end by themselves")
+            spoken = [program.takes(job) for job in jobs]
+            program.start(seconds_a_line=0.01)
+            for name, job, before in zip(("One.mkv", "Two.mkv"), jobs, spoken, strict=True):
+                ended = program.ended(name)
+                assert (ended.id, ended.state) == (job.id, JobState.DONE)
+                assert_kept(before, program.takes(job))
+            assert program.is_sound()
 
 
 class TestFfmpegDiesWithIt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,6 +95,12 @@ class Plan:
     def of(self, kind: str) -> Placement | None:
         """Return where the engine of a seam runs."""
         return next((one for one in self.placements if one.kind == kind), None)
+
+    def prefer(self, kind: str, gpus: Sequence[Gpu]) -> list[Gpu]:
+        """Order devices for a stage: the planned one, then smaller before larger ones."""
+        placed = self.of(kind)
+        planned = placed.gpu.uuid if placed and placed.gpu else ""
+        return sorted(gpus, key=lambda gpu: (gpu.uuid != planned, gpu.total_mib, gpu.index))
 
     @property
     def impossible(self) -> tuple[Placement, ...]:

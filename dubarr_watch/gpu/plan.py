@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.gpu.placement import Placement, Plan, StageNeed, Where
+from dubarr_watch.gpu.wishes import LEARNED_MIB, LEARNED_SHARE
 from dubarr_watch.settings import Separation, Settings
 
 __all__ = ["MOST_SLOTS", "SIDE_BY_SIDE_MIB", "Placement", "Plan", "StageNeed", "Where", "make_plan"]
@@ -35,7 +36,8 @@ def make_plan(
         devices: GPUs that may be used, none for a machine without or with DEVICE=cpu.
         needs: What the engines need.
         settings: GPU_TTS, ENGINE_MIB, GPU_MARGIN_MIB, CPU_FALLBACK, LLM_SLOTS, SEPARATION, JOBS.
-        learned: Peak in MiB that was measured, by name; better than an estimate.
+        learned: Peak in MiB that was measured, by name; better than an estimate; what is leased
+            is a little more.
     """
     known = [_sized(need, settings, learned or {}) for need in needs]
     house = _House(tuple(devices), settings)
@@ -123,7 +125,9 @@ def _sized(need: StageNeed, settings: Settings, learned: Mapping[str, int]) -> _
     if (told := settings.engine_mib.get(need.kind)) is not None:
         return _Sized(need, told, "ENGINE_MIB")
     if (measured := learned.get(need.name)) is not None:
-        return _Sized(need, measured, "measured")
+        # As leases add to it: another film may take a little more.
+        mib = max(measured + LEARNED_MIB, int(measured * LEARNED_SHARE))
+        return _Sized(need, mib, "measured")
     return _Sized(need, need.mib, "estimate")
 
 

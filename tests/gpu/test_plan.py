@@ -205,7 +205,7 @@ class TestFigures:
         made = plan(card(0, 24), learned=learned, engine_mib={"synthesizer": 5000})
         told = {one.kind: (one.mib, one.source) for one in made.placements}
         assert told["synthesizer"] == (5000, "ENGINE_MIB")
-        assert told["transcriber"] == (2100, "measured")
+        assert told["transcriber"] == (2100 + 256, "measured")
         assert told["diarizer"] == (1500, "estimate")
 
     def test_slots_can_be_told(self) -> None:
@@ -253,6 +253,13 @@ class TestWhatFollows:
     def test_jobs(self) -> None:
         """Two with a GPU, one without, and what the user says."""
         assert [plan().jobs, plan(card(0, 8)).jobs, plan(jobs=3).jobs] == [1, 2, 3]
+
+    def test_a_stage_prefers_its_planned_card_then_smaller_ones(self) -> None:
+        """Where the planned one is busy, large cards are left to large models."""
+        gpus = [card(0, 24), card(1, 12), card(2, 8)]
+        made = plan(*gpus, gpu_tts=1)
+        assert [gpu.index for gpu in made.prefer("synthesizer", gpus)] == [1, 2, 0]
+        assert [gpu.index for gpu in made.prefer("nothing", gpus)] == [2, 1, 0]
 
     def test_two_engines_on_one_processor_take_turns(self) -> None:
         """A service beside it costs nothing here."""

@@ -1,0 +1,114 @@
+"""Workers of the daemon: each claims a job, runs it, and claims the next.
+
+While the models of one job hold a GPU, another job decodes, mixes or publishes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from dubarr_watch.runner import Ended, JobRunner
+from dubarr_watch.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Bell:
+    """Wakes everybody who waits; whoever is busy when it rings hears it afterwards."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._rung = 0
+
+    @property
+    def rung(self) -> int:
+        """How often it was rung."""
+        return self._rung
+
+    def ring(self) -> None:
+        """Wake all; safe in a signal handler, too."""
+        with self._changed:
+            self._rung += 1
+            self._changed.notify_all()
+
+    def wait(self, heard: int, timeout_s: float) -> None:
+        """Wait until it was rung more often than `heard`, or until the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._rung > heard, timeout_s)
+
+
+class Workers:
+    """Threads that work the queue off.
+
+    Args:
+        store: The queue.
+        runner: Runs what they claim.
+        owner: Id of this process.
+        count: How many jobs run at a time.
+        bell: Rings when there may be a job.
+        on_end: Called in a worker's thread when a job has ended or was queued again.
+        poll_s: How soon they see what another process queued.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        runner: JobRunner,
+        owner: str,
+        *,
+        count: int,
+        bell: Bell,
+        on_end: Callable[[Ended], None],
+        poll_s: float,
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._owner = owner
+        self._count = count
+        self._bell = bell
+        self._on_end = on_end
+        self._poll_s = poll_s
+        self._stopping = threading.Event()
+        self._trouble: BaseException | None = None
+
+    def stop(self) -> None:
+        """Ask every worker to stop at its job's next checkpoint; safe in a signal handler."""
+        self._stopping.set()
+        self._bell.ring()
+
+    def run(self) -> None:
+        """Work until told to stop.
+
+        Raises:
+            StoreError: The queue cannot be read or written; every worker has stopped then.
+        """
+        threads = [
+            threading.Thread(target=self._guarded, name=f"worker-{number + 1}")
+            for number in range(self._count)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _guarded(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - raised again by `run`
+            if self._trouble is None:
+                self._trouble = error
+            self.stop()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            heard = self._bell.rung
+            job = self._store.jobs.claim(self._owner)
+            if job is None:
+                self._bell.wait(heard, self._poll_s)
+                continue
+            self._on_end(self._runner.run(job, should_stop=self._stopping.is_set))
