@@ -14,8 +14,11 @@ _MIB = 2**20
 # Measured on two cores: batches of 4 are as fast as 8 and 16 and hold 200 MiB less.
 _CPU_BATCH = 4
 _GPU_BATCH = 8
-# What a CUDA context and CTranslate2's own kernels take before anything is loaded, at the least.
-_CONTEXT_MIB = 300
+# How far an estimate may lie above a lease: a lease that was learned from a run lies below the
+# estimate when that is too high, and the same run must fit into it again.
+_SLACK = 1.1
+# With fewer windows at once in float16, int8 with more of them is faster.
+_LEAST_FULL_BATCH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,7 @@ def choose_precision(folder: Path, place: Place, supported: Collection[str] = ()
         supported: Compute types that the device has, as CTranslate2 lists them.
 
     Returns:
-        Float16 with a batch of eight windows wherever it may fit; then smaller batches, then int8.
-        A lease is taken to be large enough when it holds what surely is allocated (weights, keys
-        and values, context), as a need that was learned from a run may lie below the estimate.
+        Float16 with up to eight windows at once, or int8 with as many as there is room for.
     """
     if place.kind != "cuda":
         return Precision("cpu", "int8", _CPU_BATCH)
@@ -90,13 +91,10 @@ def choose_precision(folder: Path, place: Place, supported: Collection[str] = ()
     if place.frugal:
         return Precision("cuda", small, 1)
     size = _size_of(folder)
-    if not place.mib or place.mib >= _least_mib(size, full):
-        return Precision("cuda", full, _GPU_BATCH)
-    choices = [(full, 4), (small, 8), (small, 4), (small, 2)]
-    for compute_type, batch in choices:
-        if _estimate_mib(size, compute_type, batch) <= place.mib:
-            return Precision("cuda", compute_type, batch)
-    return Precision("cuda", small, 1)
+    batch = _room(size, full, place.mib)
+    if batch >= _LEAST_FULL_BATCH:
+        return Precision("cuda", full, batch)
+    return Precision("cuda", small, max(1, _room(size, small, place.mib)))
 
 
 def _size_of(folder: Path) -> Size:
@@ -111,15 +109,18 @@ def _weights_mib(size: Size, compute_type: str) -> float:
     return size.weights_mib * (2 if compute_type == "float32" else 1)
 
 
-def _batch_mib(size: Size, compute_type: str, batch: int) -> int:
-    return batch * size.window_mib * (2 if compute_type.endswith("float32") else 1)
+def _window_mib(size: Size, compute_type: str) -> int:
+    return size.window_mib * (2 if compute_type.endswith("float32") else 1)
 
 
 def _estimate_mib(size: Size, compute_type: str, batch: int) -> int:
     weights_mib = _weights_mib(size, compute_type)
-    return round(weights_mib + _batch_mib(size, compute_type, batch) + size.work_mib)
+    return round(weights_mib + batch * _window_mib(size, compute_type) + size.work_mib)
 
 
-def _least_mib(size: Size, compute_type: str) -> int:
-    weights_mib = _weights_mib(size, compute_type)
-    return round(weights_mib + _batch_mib(size, compute_type, _GPU_BATCH) + _CONTEXT_MIB)
+def _room(size: Size, compute_type: str, mib: int) -> int:
+    """Return how many windows fit at once, up to the largest batch; a lease of 0 has no limit."""
+    if not mib:
+        return _GPU_BATCH
+    left_mib = mib * _SLACK - _estimate_mib(size, compute_type, 0)
+    return min(int(left_mib // _window_mib(size, compute_type)), _GPU_BATCH)
