@@ -125,11 +125,12 @@ def living_below(process: psutil.Process) -> list[psutil.Process]:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an engine's method, with its keyword arguments."""
+    """One call of an engine's method, with its keyword arguments and the others."""
 
     kind: str
     method: str
     arguments: dict[str, Any]
+    values: tuple[Any, ...] = ()
 
 
 @dataclass
@@ -175,7 +176,7 @@ class _Spied:
             return found
 
         def call(*values: Any, **arguments: Any) -> Any:
-            made = Call(self._kind, method, arguments)
+            made = Call(self._kind, method, arguments, values)
             self._host.calls.append(made)
             self._host.before(made)
             return found(*values, **arguments)

@@ -206,20 +206,20 @@ class Understanding:
 
     def _stage(self, stage: str, key: str, kind: type[T], make: Callable[[Progress], T]) -> T:
         self.control.stop_if_cancelled()
-        before, share = self._share(stage)
+        before, after = self._shares(stage)
         self.report(stage, before)
 
         def progress(done: float, total: float) -> None:
             part = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
-            self.report(stage, before + share * part)
+            self.report(stage, min(before + (after - before) * part, after))
 
         return self.work.stage(stage, "", key, kind, lambda: make(progress))
 
-    def _share(self, stage: str) -> tuple[float, float]:
-        """Return the shares of what comes before a stage, and of the stage."""
+    def _shares(self, stage: str) -> tuple[float, float]:
+        """Return how much is done when a stage begins and when it has ended."""
         left_out = {"separate": self.specs.separator is None, "references": not self.specs.clones,
                     "correct": not self.specs.understands}  # fmt: skip
         weights = {name: w for name, w in _WEIGHTS.items() if not left_out.get(name, False)}
         names, total = list(weights), sum(weights.values())
         before = sum(weights[name] for name in names[: names.index(stage)])
-        return before / total, weights[stage] / total
+        return before / total, (before + weights[stage]) / total
