@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spec(model: Path) -> EngineSpec:
     return EngineSpec(
         "dubarr_watch.engines.demucs_separator:DemucsSeparator",
-        {"model": model, "threads": 2, "place": Place()},
+        {"model": model, "threads": 1, "place": Place()},
     )
 
 

@@ -40,7 +40,7 @@ def diarizer(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     host = EngineHost(load_settings(config_dir=config, mock_mode=False))
     spec = EngineSpec(
         "dubarr_watch.engines.pyannote_diarizer:PyannoteDiarizer",
-        {"model": model, "threads": 2, "place": Place()},
+        {"model": model, "threads": 1, "place": Place()},
     )
     with host.engine("diarizer", spec) as diarizer:
         yield diarizer
@@ -93,7 +93,7 @@ def test_the_number_of_speakers_is_bounded(
     least: int, most: int, model: Path, speech: Path, speech_voice: list[Span]
 ) -> None:
     """MIN_SPEAKERS and MAX_SPEAKERS are passed on; 0 means unknown."""
-    made = PyannoteDiarizer(model=model, threads=2, min_speakers=least, max_speakers=most)
+    made = PyannoteDiarizer(model=model, threads=1, min_speakers=least, max_speakers=most)
     given = bounded(made)
     turns = made.diarize(speech, speech_voice)
     assert given == [(least or None, most)]
@@ -104,7 +104,7 @@ def test_voice_too_short_for_so_many_speakers_has_fewer(
     model: Path, speech: Path, speech_voice: list[Span]
 ) -> None:
     """Eleven seconds cannot hold sixty speakers, which the library answers with an error."""
-    made = PyannoteDiarizer(model=model, threads=2, min_speakers=60, max_speakers=99)
+    made = PyannoteDiarizer(model=model, threads=1, min_speakers=60, max_speakers=99)
     given = bounded(made)
     steps = Steps()
     assert made.diarize(speech, speech_voice, progress=steps)

@@ -46,7 +46,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> EngineHost:
 def transcriber(host: EngineHost, model: Path) -> Iterator[Transcriber]:
     spec = EngineSpec(
         "dubarr_watch.engines.whisper:WhisperTranscriber",
-        {"model": model, "threads": 2, "place": Place()},
+        {"model": model, "threads": 1, "place": Place()},
     )
     with host.engine("transcriber", spec) as transcriber:
         yield transcriber
