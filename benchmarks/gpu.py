@@ -103,7 +103,9 @@ def measure(
             card = Card(host, broker, gpu, folder)
             results.attempt("leases", lambda: results.facts.extend(lease_facts(card)))
         if "engines" in options.only:
-            for load in gpu_models.loads(settings, folder, options.seconds):
+            audio, speaker = gpu_models.speech_file(settings, folder, options.seconds)
+            results.facts.append(Fact("who speaks to Whisper and pyannote", speaker))
+            for load in gpu_models.loads(settings, folder, audio):
                 results.attempt(load.name, partial(_engine, results, host, gpu, load))
         if "voice" in options.only:
             results.attempt("xtts v2, random", lambda: voice(host, gpu, folder, results))

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from benchmarks import gpu
 from benchmarks.gpu_leases import Card as CardUnderTest
 from benchmarks.gpu_leases import killed, two_at_once
+from benchmarks.gpu_models import Load
 from benchmarks.gpu_table import EngineRow, Fact, as_page, file_name
 from benchmarks.gpu_watch import seconds_until_free, watched
+from dubarr_watch.engines.base import EngineSpec, Transcriber
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.errors import EngineCrashed
 from dubarr_watch.gpu.devices import read_inventory
@@ -19,6 +22,7 @@ from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules
 from dubarr_watch.settings import load_settings
 from tests.gpu.fake_driver import FIRST, SECOND, FakeDriver, build, no_driver
+from tests.tiny import speech
 
 
 @pytest.fixture
@@ -95,6 +99,26 @@ def test_one_part_that_fails_leaves_the_others() -> None:
     results.attempt("whisper", lambda: results.facts.append(Fact("whisper", "fine")))
     assert [fact.value for fact in results.facts] == ["failed: It died.", "fine"]
     assert results.missed()
+
+
+def test_an_engine_is_measured_from_its_start_to_its_end(
+    driver: FakeDriver, tmp_path: Path
+) -> None:
+    """Loading is told apart from work, and memory that stays behind is seen."""
+    recording = tmp_path / "speech.wav"
+    soundfile.write(recording, speech.speak(1.0), speech.RATE)
+    spec = EngineSpec("dubarr_watch.engines.fakes:FakeTranscriber")
+
+    def work(engine: Transcriber) -> None:
+        engine.transcribe(recording)
+        driver.set_used(FIRST.uuid, 70)
+
+    load = Load("fake", "transcriber", lambda: spec, 10.0, work)
+    host = EngineHost(load_settings(config_dir=tmp_path / "config"))
+    row = gpu.run(host, read_inventory().gpus[0], load)
+    assert row.load_s > 0
+    assert row.left_mib == 70
+    assert row.real_time_factor == row.busy_s / 10.0
 
 
 def test_memory_is_watched(driver: FakeDriver) -> None:
