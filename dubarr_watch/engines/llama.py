@@ -21,29 +21,39 @@ _TIMEOUT_S = 3600.0
 
 
 class LlamaServer:
-    """llama.cpp's HTTP server on a free port of 127.0.0.1, behind a key made for this run.
+    """llama.cpp's HTTP server on a free port of 127.0.0.1, behind a key.
 
     Args:
         model: A GGUF file.
         threads: Threads of the CPU.
         slots: Requests that it works on at a time.
+        context: Tokens that all slots share in equal parts; None: 2048 for each.
+        key: What it asks for; None: one made for this run.
 
     Raises:
         ModelMissing: There is no such file.
         EngineError: The model does not load.
     """
 
-    def __init__(self, *, model: Path, threads: int, slots: int = _SLOTS) -> None:
+    def __init__(
+        self,
+        *,
+        model: Path,
+        threads: int,
+        slots: int = _SLOTS,
+        context: int | None = None,
+        key: str | None = None,
+    ) -> None:
         if not model.is_file():
             raise ModelMissing(
                 "The translation model has not been pulled.",
                 hint="Run `dubarr-watch models pull`.",
                 path=model,
             )
-        self.key = secrets.token_urlsafe(24)
+        self.key = key or secrets.token_urlsafe(24)
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(model)
-        parameters.n_ctx = _CONTEXT_TOKENS * slots
+        parameters.n_ctx = context or _CONTEXT_TOKENS * slots
         parameters.n_parallel = slots
         parameters.n_gpu_layers = 0
         parameters.cpuparams.n_threads = threads
@@ -62,9 +72,14 @@ class LlamaServer:
             raise EngineError(f"The translation model does not load: {error}") from error
 
     @property
+    def address(self) -> str:
+        """Where it listens, as a URL without a path."""
+        return str(self._server.listening_address)
+
+    @property
     def base_url(self) -> str:
         """Address of its OpenAI-compatible API."""
-        return f"{self._server.listening_address}/v1"
+        return f"{self.address}/v1"
 
     def close(self) -> None:
         """Stop it."""

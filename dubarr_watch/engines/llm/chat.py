@@ -92,6 +92,7 @@ class ChatService:
         prices: For the report.
         patience: With refusals and faults.
         cancelled: Asked several times a second while waiting between two attempts.
+        failed: Told of every request that got no good answer, before it is sent again.
     """
 
     def __init__(
@@ -102,7 +103,9 @@ class ChatService:
         prices: Prices = FREE,
         patience: Patience = USUAL_PATIENCE,
         cancelled: Callable[[], bool] = never,
+        failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
+        self._failed = failed
         self._connect = connect
         self._model = model
         self._patience = patience
@@ -166,6 +169,7 @@ class ChatService:
                     **self._dialect.options(question),
                 )
             except (openai.OpenAIError, ValueError) as error:
+                self._failed(error)
                 raise told(
                     error, model=self._model, longest_wait_s=self._patience.longest_wait_s
                 ) from error

@@ -23,7 +23,7 @@ _CONTEXT_WORDS = ("context_length", "context length", "context size", "context_s
 _OPTIONS = {
     "max_tokens": ("max_tokens",),
     "temperature": ("temperature",),
-    "response_format": ("response_format", "json_schema", "grammar", "schema"),
+    "response_format": ("response_format", "json_schema", "grammar", "schema", "samplers"),
 }
 
 

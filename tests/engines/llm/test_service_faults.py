@@ -188,7 +188,12 @@ def test_cancelling_does_not_wait_for_an_answer(asking: Ask) -> None:
     translator, server = asking(
         Reply(after=held), context=EngineContext(kind="translator", cancelled=gone.is_set)
     )
-    threading.Thread(target=lambda: (server.wait_for(1), gone.set())).start()
+
+    def cancel() -> None:
+        server.wait_for(1)
+        gone.set()
+
+    threading.Thread(target=cancel).start()
     try:
         with pytest.raises(JobCancelled):
             translator.translate(request(*LINES))
