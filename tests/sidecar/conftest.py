@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,8 +15,8 @@ from tests.sidecar.process import TOKEN, Sidecar
 
 StartSidecar = Callable[..., Sidecar]
 
-_ROOT = Path(__file__).parents[2]
-PYTHON = _ROOT / "tts_sidecar" / ".venv" / "bin" / "python"
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / "tts_sidecar" / ".venv" / "bin" / "python"
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +29,27 @@ def models_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `python -m tts_sidecar` with arguments; killed at the end if still running."""
+    """Start `python -m tts_sidecar` with arguments; killed at the end if still running.
+
+    Further keywords are variables of its environment.
+    """
     with ExitStack() as stack:
 
-        def start(*arguments: str, token: str | None = TOKEN) -> subprocess.Popen[str]:
-            process = _popen(arguments, token, tmp_path)
+        def start(
+            *arguments: str, token: str | None = TOKEN, **variables: str
+        ) -> subprocess.Popen[str]:
+            process = _popen(arguments, token, tmp_path, variables)
             stack.callback(_reap, process)
             return process
 
@@ -47,8 +61,8 @@ def start_sidecar(launch: Callable[..., subprocess.Popen[str]]) -> Iterator[Star
     """Start a sidecar on a free port and wait until it listens."""
     with ExitStack() as stack:
 
-        def start(*arguments: str) -> Sidecar:
-            sidecar = Sidecar.listening(launch("--port", "0", *arguments))
+        def start(*arguments: str, **variables: str) -> Sidecar:
+            sidecar = Sidecar.listening(launch("--port", "0", *arguments, **variables))
             stack.callback(sidecar.client.close)
             return sidecar
 
@@ -58,24 +72,33 @@ def start_sidecar(launch: Callable[..., subprocess.Popen[str]]) -> Iterator[Star
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """One fake sidecar for a module's tests."""
-    yield from _shared(["--engine", "fake"], tmp_path_factory)
+    with shared_sidecar(["--engine", "fake"], tmp_path_factory.mktemp("scratch")) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def kokoro(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[httpx.Client]:
     """One Kokoro sidecar for a module's tests."""
-    yield from _shared(["--engine", "kokoro", "--models-dir", str(models_dir)], tmp_path_factory)
+    arguments = ["--engine", "kokoro", "--models-dir", str(models_dir)]
+    with shared_sidecar(arguments, tmp_path_factory.mktemp("scratch")) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def espeak_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """One Kokoro sidecar whose models folder is empty."""
     empty = tmp_path_factory.mktemp("models")
-    yield from _shared(["--engine", "kokoro", "--models-dir", str(empty)], tmp_path_factory)
+    arguments = ["--engine", "kokoro", "--models-dir", str(empty)]
+    with shared_sidecar(arguments, tmp_path_factory.mktemp("scratch")) as client:
+        yield client
 
 
-def _shared(arguments: list[str], folders: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    process = _popen(["--port", "0", *arguments], TOKEN, folders.mktemp("scratch"))
+@contextmanager
+def shared_sidecar(
+    arguments: list[str], scratch: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[httpx.Client]:
+    """Run a sidecar for several tests; the client knows its token."""
+    process = _popen(["--port", "0", *arguments], TOKEN, scratch, variables or {})
     try:
         sidecar = Sidecar.listening(process)
         with sidecar.client:
@@ -85,15 +108,16 @@ def _shared(arguments: list[str], folders: pytest.TempPathFactory) -> Iterator[h
 
 
 def _popen(
-    arguments: list[str] | tuple[str, ...], token: str | None, scratch: Path
+    arguments: Sequence[str], token: str | None, scratch: Path, variables: Mapping[str, str]
 ) -> subprocess.Popen[str]:
-    environment = {key: value for key, value in os.environ.items() if key != "TTS_SIDECAR_TOKEN"}
-    environment["TMPDIR"] = str(scratch)
+    unset = ("TTS_SIDECAR_TOKEN", "COQUI_TOS_AGREED")
+    environment = {key: value for key, value in os.environ.items() if key not in unset}
+    environment |= {"TMPDIR": str(scratch), **variables}
     if token is not None:
         environment["TTS_SIDECAR_TOKEN"] = token
     return subprocess.Popen(
         [str(PYTHON), "-m", "tts_sidecar", *arguments],
-        cwd=_ROOT,
+        cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -27,7 +27,7 @@ _ACTIVE_DB = -35.0
 _ACTIVE_PART = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """A voice to clone.
 
@@ -51,7 +51,7 @@ def choose(paths: Sequence[Path], folders: Sequence[Path]) -> list[list[Recordin
     """Return recordings to take a voice from: for the first try, and for a later one.
 
     The first usable one leads; the next ones are added until there is enough of the voice. What
-    is left, or all of it in the opposite order, is another picture of the same voice.
+    is left over is another picture of the same voice.
 
     Args:
         paths: Best first.
@@ -85,11 +85,9 @@ def choose(paths: Sequence[Path], folders: Sequence[Path]) -> list[list[Recordin
             hint=f"Send at least {LEAST_S:g} s of the voice alone, or take a built-in voice.",
         )
     lead = _first(usable)
-    rest = [one for one in usable if one not in lead] or usable[::-1]
-    other = _first(rest)
-    return (
-        [lead] if [one.digest for one in other] == [one.digest for one in lead] else [lead, other]
-    )
+    heard = {recording.digest for recording in lead}
+    rest = [recording for recording in usable if recording.digest not in heard]
+    return [lead, _first(rest)] if rest else [lead]
 
 
 def read(path: Path) -> Recording:
