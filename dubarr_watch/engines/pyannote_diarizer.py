@@ -16,6 +16,7 @@ from dubarr_watch.engines.needs import PYANNOTE_BATCH, PYANNOTE_BATCH_MIB, PYANN
 from dubarr_watch.engines.pyannote_model import not_pulled, pyannote_ready
 from dubarr_watch.engines.samples import RATE, SpeechSamples
 from dubarr_watch.engines.turns import Heard, cover
+from dubarr_watch.errors import OutOfMemory
 
 with warnings.catch_warnings():
     # It says at length that it cannot decode files without FFmpeg's libraries; it never has to.
@@ -91,6 +92,8 @@ class PyannoteDiarizer:
             warnings.simplefilter("ignore")  # short sounds make statistics of one value
             try:
                 return self._pipeline(file, hook=hook, **self._bounds)
+            except MemoryError as error:  # what it makes of torch's own
+                raise OutOfMemory(f"The diarizer ran out of memory: {error}") from error
             except ValueError:
                 if self._bounds["min_speakers"] is None:
                     raise

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from dubarr_watch.engines.base import Diarizer, EngineSpec, Place, Span
 from dubarr_watch.engines.host import EngineHost
@@ -22,7 +23,7 @@ from dubarr_watch.engines.pyannote_model import (
     pyannote_ready,
 )
 from dubarr_watch.engines.turns import Heard
-from dubarr_watch.errors import ExitCode, ModelMissing
+from dubarr_watch.errors import ExitCode, ModelMissing, OutOfMemory
 from dubarr_watch.settings import load_settings
 from tests.engines.contracts import DiarizerContract, Steps
 from tests.tiny import pyannote as tiny
@@ -110,6 +111,20 @@ def test_voice_too_short_for_so_many_speakers_has_fewer(
     assert made.diarize(speech, speech_voice, progress=steps)
     assert given == [(60, 99), (None, 99)]
     steps.check()
+
+
+def test_running_out_of_memory_is_told_as_such(
+    model: Path, speech: Path, speech_voice: list[Span]
+) -> None:
+    """The library turns torch's error into Python's, which says nothing of a device."""
+    made = PyannoteDiarizer(model=model, threads=1)
+
+    def full(chunks: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    made._pipeline._segmentation.model.forward = full
+    with pytest.raises(OutOfMemory, match="batch_size"):
+        made.diarize(speech, speech_voice)
 
 
 def test_it_reports_to_nobody(model: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from dubarr_watch.engines.base import EngineSpec, Place, Span, Transcriber, Word
 from dubarr_watch.engines.host import EngineHost
+from dubarr_watch.engines.registry import specs_for
 from dubarr_watch.engines.whisper import WhisperTranscriber, _placed, _plausible
 from dubarr_watch.engines.whisper_sizes import (
     SIZES,
@@ -21,7 +24,7 @@ from dubarr_watch.engines.whisper_sizes import (
     whisper_need,
 )
 from dubarr_watch.errors import ModelMissing
-from dubarr_watch.settings import WhisperModel, load_settings
+from dubarr_watch.settings import Profile, WhisperModel, load_settings
 from tests.engines.contracts import TranscriberContract
 from tests.engines.test_whisper_windows import FULL, WINDOW, hear
 from tests.engines.test_whisper_windows import transcriber as stand_in
@@ -91,6 +94,33 @@ class TestTinyWhisper(TranscriberContract):
         """CTranslate2 knows no GPU of Apple's: the CPU, in int8."""
         made = WhisperTranscriber(model=model, threads=1, place=Place("mps", "", 4096))
         assert (made._model.model.device, made._model.model.compute_type) == ("cpu", "int8_float32")
+
+
+def test_the_newest_size_is_heard_with_too(speech: Path, tmp_path: Path) -> None:
+    """Large-v3 has 128 bands where others have 80, and a hundredth language."""
+    folder = tiny.build(tmp_path / "v3", tiny.Shape(mels=128, languages=100))
+    found = WhisperTranscriber(model=folder, threads=1).transcribe(speech)
+    assert found.language == "en"
+    assert found.words[0].text == tiny.SENTENCE.split()[0]
+
+
+@pytest.mark.models
+def test_real_weights_hear_with_a_place_what_was_said(host: EngineHost, tmp_path: Path) -> None:
+    """Base, as it is pulled, hears nine words of ten of a sentence that Kokoro speaks."""
+    models = Path(os.environ.get("MODELS_DIR") or Path.home() / ".cache/dubarr-watch/models")
+    settings = load_settings(models_dir=models, config_dir=tmp_path, tts_port=0, mock_mode=False)
+    said = "Good morning. Did you sleep well after the long journey yesterday?"
+    take, audio = tmp_path / "take.wav", tmp_path / "speech.wav"
+    with host.engine("synthesizer", specs_for(Profile.EMBEDDED, settings).synthesizer) as speaker:
+        speaker.synthesize(said, language="en", voice="af_heart", speed=1.0, target=take)
+    samples, rate = soundfile.read(take, dtype="float32")
+    soundfile.write(audio, soxr.resample(samples, rate, RATE), RATE, subtype="PCM_16")
+    options = {"model": models / "faster-whisper-base", "threads": 2, "place": Place()}
+    spec = EngineSpec("dubarr_watch.engines.whisper:WhisperTranscriber", options)
+    with host.engine("transcriber", spec) as transcriber:
+        heard = {w.text.lower().strip(".,?!") for w in transcriber.transcribe(audio).words}
+    words = said.lower().replace(".", "").replace("?", "").split()
+    assert sum(word in heard for word in words) >= 0.9 * len(words)
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
