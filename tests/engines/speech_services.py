@@ -105,6 +105,21 @@ class SpeechServiceTests:
         assert second.at - first.at >= 0.3
         assert engine.usage().retries == 1
 
+    def test_nobody_asks_while_the_service_wants_to_wait(
+        self, make: Make, server: SpeechServer, refusals: Refusals, tmp_path: Path
+    ) -> None:
+        """A second line, begun after the refusal of the first, waits as well."""
+        server.script = [refusals.busy("0.5")]
+        engine = make(slots=2)
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(say, engine, tmp_path)
+            _until(lambda: engine.usage().retries == 1)
+            say(engine, tmp_path, name="second.wav")
+            first.result(DEADLINE_S)
+        refused, *later = (asked.at for asked in server.speeches)
+        assert len(later) == 2
+        assert min(later) - refused >= 0.5
+
     def test_a_service_that_stays_busy_is_given_up(
         self, make: Make, server: SpeechServer, refusals: Refusals, tmp_path: Path
     ) -> None:
@@ -133,7 +148,7 @@ class SpeechServiceTests:
             "fault": refusals.fault,
             "cut": Reply(cut_body=1000),
             "html": Reply(body=b"<html>All our servers are busy.</html>" * 9),
-            "short": Reply(change=lambda wav: wav[:5000]),
+            "short": Reply(change=lambda wav: wav[: len(wav) // 2]),
             "silence": Reply(change=lambda wav: wav[:44] + bytes(len(wav) - 44)),
             "noise": Reply(body=b"RIFF" + bytes(range(256)) * 4),
         }
