@@ -128,6 +128,11 @@ class Clerk:
             self._callbacks[entry.number] = callback
             entry.may_leave = True
 
+    def entries(self) -> list[Entry]:
+        """Return what has not ended."""
+        with self._lock:
+            return list(self.queue.entries.values())
+
     def situation(self, entry: Entry) -> Situation:
         """Return what a waiting entry sees."""
         with self._lock:

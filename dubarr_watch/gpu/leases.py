@@ -57,7 +57,7 @@ class LeaseBroker:
         self.slots = CpuSlots(self.rules.cpu_slots)
         self._driver = driver
         self._prefer = prefer
-        self._needs = needs
+        self.needs = needs
         self._clerk = Clerk(
             {gpu.uuid: gpu for gpu in gpus},
             self.rules.margin_mib,
@@ -129,6 +129,10 @@ class LeaseBroker:
         """Hold a turn on the CPU for the length of a `with` block."""
         return self.slots.turn(priority=priority, cancelled=cancelled)
 
+    def entries(self) -> list[Entry]:
+        """Return the leases and requests that have not ended, in the order they were asked for."""
+        return self._clerk.entries()
+
     def close(self) -> None:
         """Stop: what is leased stays with its processes, other daemons are told nothing more."""
         self._clerk.close()
@@ -170,8 +174,8 @@ class LeaseBroker:
         if (told := self.rules.engine_mib.get(wish.stage)) is not None:
             return told
         known = None
-        if self._needs is not None and wish.model:
-            known = self._needs.peak_mib(wish.model, gpu.name)
+        if self.needs is not None and wish.model:
+            known = self.needs.peak_mib(wish.model, gpu.name)
         if known is None:
             return wish.mib
         with_margin = max(known + LEARNED_MIB, int(known * LEARNED_SHARE))
@@ -200,8 +204,8 @@ class LeaseBroker:
         )
 
     def _learn(self, entry: Entry, gpu: Gpu) -> None:
-        if self._needs is not None and entry.request.model and entry.peak_mib:
-            self._needs.keep(entry.request.model, gpu.name, entry.peak_mib)
+        if self.needs is not None and entry.request.model and entry.peak_mib:
+            self.needs.keep(entry.request.model, gpu.name, entry.peak_mib)
 
 
 class Lease:
