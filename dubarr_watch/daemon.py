@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +37,7 @@ from dubarr_watch.errors import (
 from dubarr_watch.gpu.inventory import Inventory
 from dubarr_watch.gpu.opening import open_broker
 from dubarr_watch.gpu.plan import Plan
+from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import Library
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.notify import Notifier, event_for
@@ -64,6 +65,7 @@ class Workshop:
         owner: Proves that this process lives.
         profile: Which engines run.
         plan: Where they run.
+        refusal: Says why a language cannot be dubbed into; empty when it can.
     """
 
     store: Store
@@ -71,6 +73,7 @@ class Workshop:
     owner: Owner
     profile: Profile
     plan: Plan
+    refusal: Callable[[Language], str]
 
 
 @contextmanager
@@ -113,7 +116,7 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         pipeline = Pipeline(settings, store, host, specs, dispatchers)
         events = (lambda state: "") if foreground else partial(event_for, settings)
         runner = JobRunner(settings, store, pipeline, park=foreground, event_for=events)
-        yield Workshop(store, runner, owner, profile, plan)
+        yield Workshop(store, runner, owner, profile, plan, specs.refusal)
 
 
 @contextmanager
@@ -169,7 +172,7 @@ class Daemon:
             self._greet(workshop)
             _sweep(settings, workshop.store)
             notifier = Notifier(settings, workshop.store)
-            library = Library(settings, workshop.store, self._bell.ring)
+            library = Library(settings, workshop.store, self._bell.ring, refusal=workshop.refusal)
             notifier.start()
             library.start()
             try:

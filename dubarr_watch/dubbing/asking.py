@@ -35,6 +35,7 @@ class Asking:
         film: What is known of the film.
         before: Sentences before a batch that go along as context.
         after: Sentences after it.
+        batch: Sentences in one request.
         dispatcher: Where the requests of all jobs are queued; without one they go one by one.
         job: Number of the job, which orders its requests among those of others.
     """
@@ -42,6 +43,7 @@ class Asking:
     film: FilmContext = EMPTY_FILM
     before: int = CONTEXT_TEXTS
     after: int = 0
+    batch: int = BATCH_TEXTS
     dispatcher: Dispatcher | None = None
     job: int = 0
 
@@ -69,8 +71,8 @@ def ask_for_all(
         JobCancelled: Somebody asked for it.
     """
     made = _Questions(texts, translator, asking, source, target)
-    pieces = [range(start, min(start + BATCH_TEXTS, len(texts)))
-              for start in range(0, len(texts), BATCH_TEXTS)]  # fmt: skip
+    size = asking.batch
+    pieces = [range(start, min(start + size, len(texts))) for start in range(0, len(texts), size)]
     answers = made.ask(pieces, _Sum(progress, len(texts)))
     alone = [range(i, i + 1) for i, text in enumerate(texts) if text.id not in answers]
     if alone:

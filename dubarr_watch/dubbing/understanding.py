@@ -26,8 +26,9 @@ from dubarr_watch.dubbing.video import Video
 from dubarr_watch.dubbing.workspace import JobControl, Workspace, content_key
 from dubarr_watch.engines.base import EngineSpec, Progress, Transcript, Turn
 from dubarr_watch.engines.host import EngineHost
+from dubarr_watch.engines.pyannote_model import FALLBACK_NOTE
 from dubarr_watch.engines.registry import EngineSpecs, made_by
-from dubarr_watch.errors import DubarrError, JobCancelled, UnknownLanguage
+from dubarr_watch.errors import UnknownLanguage, UserMustProvide
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import Settings
 
@@ -161,14 +162,12 @@ class Understanding:
 
         try:
             return Diarized(turns(self.specs.diarizer))
-        except JobCancelled:
-            raise
-        except DubarrError as error:
+        except UserMustProvide as error:
             if self.specs.diarizer_fallback is None:
                 raise
             log.warning("diarization fell back", error=error)
-            why = f"Speakers were told apart by a small model, because: {error.message}"
-            return Diarized(turns(self.specs.diarizer_fallback), why)
+            note = f"{FALLBACK_NOTE} {error.message}"
+            return Diarized(turns(self.specs.diarizer_fallback), note)
 
     def _corrected(self, key: str, lines: list[Line], code: str) -> tuple[str, list[Line]]:
         """Return the lines with what was misheard put right, where there are subtitles."""

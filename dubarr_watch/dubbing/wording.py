@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from dubarr_watch.dubbing.asking import Asking
@@ -39,8 +39,8 @@ DEFAULT_CHARS_PER_S = 15.0
 CHARS_PER_S = {"de": 17.0, "en": 17.0, "es": 16.5, "fr": 19.0, "it": 15.5, "pl": 15.0, "pt": 16.5}
 """Measured on sentences of 20 to 90 characters, Kokoro's voices (de, pl: espeak-ng's)."""
 
-_WIDE = Asking(before=6, after=3)
-"""Context for a model that can hold it."""
+_WIDE = Asking(before=6, after=3, batch=16)
+"""Context for a model that can hold it, in batches that its slots answer side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class Translating:
     def _asking(self, film: FilmContext) -> Asking:
         wide = _WIDE if self.specs.understands else Asking()
         queue = self.dispatchers.translator if self.dispatchers else None
-        return Asking(film, wide.before, wide.after, queue, self.control.job or 0)
+        return replace(wide, film=film, dispatcher=queue, job=self.control.job or 0)
 
     def _question(self, code: str) -> AnalysisRequest:
         known = self.understood

@@ -15,6 +15,10 @@ DENSE = r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 _WORD = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d+")
 _NOTE = re.compile(r"(?i)^\W*(?:translat\w*|answer|output|note)\b[^.!?]*:|[(（]")
+_IMPERIAL = re.compile(
+    r"(?i)\b(?:miles?|foot|feet|ft|inch(?:es)?|yards?|pounds?|lbs?|ounces?|gallons?|fahrenheit|mph"
+    r"|acres?|°\s*f)\b|\d\s*°"
+)
 _DENSE_CHAR = re.compile(DENSE)
 _DENSE_WORTH = 3
 """Letters of an alphabet that say as much as one such character."""
@@ -41,9 +45,9 @@ def looks_wrong(source: str, translation: str, max_chars: int) -> bool:
         return True
     if _NOTE.search(text) and not _NOTE.search(source):
         return True
-    # Other numbers than the source's are the mark of a neighbour's answer.
+    # Other numbers than the source's are the mark of a neighbour's answer, but not of miles in km.
     wanted, got = _numbers(source), _numbers(text)
-    return bool(wanted and got and wanted.isdisjoint(got))
+    return not _IMPERIAL.search(source) and bool(wanted and got and wanted.isdisjoint(got))
 
 
 def _is_translatable(source: str) -> bool:

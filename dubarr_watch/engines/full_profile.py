@@ -11,23 +11,23 @@ from dubarr_watch.engines.embedded_languages import embedded_languages
 from dubarr_watch.engines.host import usable_threads
 from dubarr_watch.engines.needs import DEMUCS_NEED, PYANNOTE_NEED
 from dubarr_watch.engines.specs import EngineSpecs
+from dubarr_watch.engines.speech_languages import OPENAI_SPEECH_LANGUAGES
 from dubarr_watch.engines.whisper_sizes import whisper_need
 from dubarr_watch.engines.xtts_languages import XTTS_LANGUAGES
-from dubarr_watch.gpu.plan import Plan, StageNeed, Where
+from dubarr_watch.gpu.plan import Placement, Plan, StageNeed, Where
 from dubarr_watch.settings import LlmBackend, Settings, TtsModel
 
 _ENGINES = "dubarr_watch.engines"
 _CUDA, _ANY_GPU = ("cuda",), ("cuda", "mps")
+_LOCAL = f"{_ENGINES}.llm.local:LocalLlmTranslator"
 _KINDS = ("separator", "transcriber", "diarizer", "translator", "synthesizer")
 
 XTTS_MIB = 6144
 """Twelve lines of XTTS v2 at a time."""
 
 
-_LLM_MIB, _LLM_SLOT_MIB = 8900, 350
-"""Gemma 3 12B in Q4_K_M with 8192 tokens: 7.0 GB of weights, 0.5 GB of keys and values of its 8
-global layers, 0.3 GB of the sliding window of its 40 others for each slot, the rest to compute in.
-"""
+_PLENTY_MIB = 2**20
+"""Room in which a local model takes the slots that it is told, for a plan to look at."""
 
 
 def full_specs(settings: Settings) -> EngineSpecs:
@@ -83,18 +83,17 @@ def planned(specs: EngineSpecs, plan: Plan) -> EngineSpecs:
     changed: dict[str, Any] = {}
     for kind in _KINDS:
         spec, placed = getattr(specs, kind), plan.of(kind)
-        if spec is None or spec.need is None or placed is None:
+        if spec is None or placed is None:
             continue
-        options: dict[str, Any] = dict(spec.options)
+        if spec.target == _LOCAL:
+            spec = _with_slots(spec, placed)
         need: Need | None = spec.need
-        if "slots" in options:
-            options["slots"] = placed.slots
-        if placed.gpu is not None:
-            need = replace(spec.need, gpu=placed.gpu.index if placed.fixed else None)
+        if need is not None and placed.gpu is not None:
+            need = replace(need, gpu=placed.gpu.index if placed.fixed else None)
         elif placed.where is Where.CPU and not placed.why:
             # Not for want of room: no device there is of use to it.
             need = None
-        changed[kind] = replace(spec, options=options, need=need)
+        changed[kind] = replace(spec, need=need)
     if not plan.separate:
         changed["separator"] = None
     return replace(specs, side_by_side=plan.side_by_side, **changed)
@@ -150,20 +149,38 @@ def _translator(settings: Settings) -> tuple[EngineSpec, StageNeed]:
 
 
 def _local_translator(settings: Settings) -> tuple[EngineSpec, StageNeed]:
+    """Return the model with one slot, and what each further one takes; a plan gives it more."""
+    # Imported where it is used: its client takes 30 MB that a daemon without it can do without.
+    from dubarr_watch.engines.llm.local import LocalModel, local_spec
+
     model = settings.llm_file or settings.models_dir / "gemma-3-12b-it-q4_k_m" / "model.gguf"
-    options = {
-        "model": model,
-        "slots": settings.llm_slots,
-        "context": settings.llm_context,
-        "threads": usable_threads(settings),
-    }
-    need = Need(
-        f"llm {model.parent.name or model.stem}", _LLM_MIB, keep_alive_s=settings.keep_alive
+    one, two = (
+        local_spec(
+            LocalModel(model, slots, settings.llm_context),
+            threads=usable_threads(settings),
+            most_mib=_PLENTY_MIB,
+            keep_alive_s=settings.keep_alive,
+        )
+        for slots in (1, 2)
     )
-    spec = EngineSpec(
-        f"{_ENGINES}.llm.local:LocalLlmTranslator", options, owns_process=True, need=need
+    slot_mib = two.need.mib - one.need.mib if one.need and two.need else 0
+    need = _stage("translator", one, _ANY_GPU, slot_mib=slot_mib)
+    return one, replace(need, name=f"llm {model.stem if settings.llm_file else 'gemma-3-12b'}")
+
+
+def _with_slots(spec: EngineSpec, placed: Placement) -> EngineSpec:
+    """Return a local model with as many slots as its placement says."""
+    from dubarr_watch.engines.llm.local import LocalModel, local_spec
+
+    return local_spec(
+        LocalModel(
+            spec.options["model"], placed.slots, spec.options["tokens"], spec.options["program"]
+        ),
+        threads=spec.options["threads"],
+        most_mib=_PLENTY_MIB if spec.need else None,
+        cpu=spec.need.cpu if spec.need else True,
+        keep_alive_s=spec.need.keep_alive_s if spec.need else 0.0,
     )
-    return spec, _stage("translator", spec, _ANY_GPU, slot_mib=_LLM_SLOT_MIB)
 
 
 def _synthesizer(settings: Settings) -> tuple[EngineSpec, StageNeed, frozenset[str] | None]:
@@ -177,7 +194,7 @@ def _synthesizer(settings: Settings) -> tuple[EngineSpec, StageNeed, frozenset[s
                 "base_url": url,
                 "model": settings.openai_tts_model,
             }
-            return _service("openai_speech:OpenAISynthesizer", options, None)
+            return _service("openai_speech:OpenAISynthesizer", options, OPENAI_SPEECH_LANGUAGES)
         case TtsModel.ELEVENLABS:
             key = settings.elevenlabs_api_key
             options = {

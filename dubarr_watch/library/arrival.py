@@ -46,6 +46,7 @@ class Arrival:
         asking: What is asked for.
         probe: `media.probe`, or a stand-in.
         patience_s: See `PATIENCE_S`.
+        refusal: Says why a language cannot be dubbed into; empty when it can.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Arrival:
         probe: Callable[[Path], Probe],
         *,
         patience_s: float = PATIENCE_S,
+        refusal: Callable[[Language], str] = lambda language: "",
     ) -> None:
         self._settings = settings
         self._store = store
         self._asking = asking
         self._probe = probe
         self._patience_s = patience_s
+        self._refusal = refusal
 
     def consider(self, seen: SeenFile, *, unchanged_for_s: float) -> tuple[VideoRecord, Outcome]:
         """Record a settled file and queue what is asked of it.
@@ -160,19 +163,35 @@ class Arrival:
             published=lambda language: self._published(video, ask, language),
         )
         request = ask.request.id if ask.request else None
-        reason = " ".join(left.reasons)
-        if not left.languages:
+        refused = [language for language in left.languages if self._refusal(language)]
+        wanted = [language for language in left.languages if language not in refused]
+        reason = " ".join([*left.reasons, *map(self._refusal, refused)])
+        if refused:
+            self._store.jobs.enqueue(
+                video.id,
+                [language.code for language in refused],
+                ask.options,
+                request,
+                JobState.FAILED if ask.request else JobState.SKIPPED,
+                " ".join(map(self._refusal, refused)),
+            )
+            _LOG.warning("language refused", video=video.path, reason=reason)
+        if not wanted:
+            if refused:
+                self._drop_waiting(video, reason)
+                self._note(video, reason)
+                return False
             codes = [language.code for language in ask.languages]
             job = self._store.jobs.enqueue(
                 video.id, codes, ask.options, request, JobState.SKIPPED, reason
             )
             self._drop_waiting(video, reason)
         else:
-            codes = [language.code for language in left.languages]
+            codes = [language.code for language in wanted]
             job = self._store.jobs.enqueue(video.id, codes, ask.options, request)
         self._note(video, reason)
         _LOG.info("job", job=job.id, video=video.path, languages=codes, state=job.state)
-        return bool(left.languages)
+        return bool(wanted)
 
     def _refuse(
         self, video: VideoRecord, asks: Sequence[Ask], reason: str, *, waiting: bool

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from dubarr_watch import media
+from dubarr_watch.languages import Language
 from dubarr_watch.library.arrival import PATIENCE_S, Arrival
 from dubarr_watch.library.asking import Asking
 from dubarr_watch.library.census import Census, ScanReport
@@ -79,6 +80,7 @@ class Library:
         patience_s: See `arrival.PATIENCE_S`.
         restart_pause_s: Least time between two fresh observers.
         check_seconds: Time between two looks at whether the observer lives.
+        refusal: Says why a language cannot be dubbed into; empty when it can.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Library:
         patience_s: float = PATIENCE_S,
         restart_pause_s: float = RESTART_PAUSE_S,
         check_seconds: float = _CHECK_SECONDS,
+        refusal: Callable[[Language], str] = lambda language: "",
     ) -> None:
         self._settings = settings
         self._store = store
@@ -101,7 +104,9 @@ class Library:
         self._answering = threading.Lock()
         self._thread: threading.Thread | None = None
         self._asking = Asking(settings, store)
-        arrival = Arrival(settings, store, self._asking, probe, patience_s=patience_s)
+        arrival = Arrival(
+            settings, store, self._asking, probe, patience_s=patience_s, refusal=refusal
+        )
         self._census = Census(settings, store, self._asking, arrival, self._stopping.is_set)
         self._filesystem = filesystem_kind(settings.videos_dir)
         self._by_events = settings.watch_mode is WatchMode.EVENTS or (

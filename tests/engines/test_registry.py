@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,16 @@ KEYS: dict[str, Any] = {
 LARGE = Gpu(0, "GPU-0", "Large", "0", 24576, 0, 24576)
 SMALL = Gpu(1, "GPU-1", "Small", "1", 12288, 0, 12288)
 APPLE = Gpu(0, "mps", "Apple M4", "", 32768, 0, 32768, kind="mps")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A llama-server on PATH."""
+    program = tmp_path / "llama-server"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return program
 
 
 def full(*gpus: Gpu, **changes: Any) -> tuple[EngineSpecs, Settings]:
@@ -57,7 +68,7 @@ class TestFull:
         assert specs.synthesizer.target == f"dubarr_watch.engines.{target}"
         assert specs.clones is clones
 
-    def test_a_model_of_ones_own(self) -> None:
+    def test_a_model_of_ones_own(self, server: Path) -> None:
         """A server under a lease, with the slots that memory allows."""
         specs, settings = full(LARGE, llm_backend="local")
         assert specs.translator.owns_process
@@ -87,7 +98,7 @@ class TestFull:
 
 
 class TestPlanned:
-    def test_two_cards_hold_one_engine_each(self) -> None:
+    def test_two_cards_hold_one_engine_each(self, server: Path) -> None:
         """The larger one the model, the smaller one the voice; what listens takes either."""
         specs, _ = full(LARGE, SMALL, llm_backend="local")
         needs = {
@@ -98,7 +109,16 @@ class TestPlanned:
         }  # fmt: skip
         assert specs.side_by_side
 
-    def test_on_one_small_card_they_take_turns(self) -> None:
+    def test_without_a_server_program_the_model_knows_no_gpu(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The library that comes along computes on the CPU, with one slot."""
+        monkeypatch.setenv("PATH", "/nowhere")
+        specs, _ = full(LARGE, llm_backend="local")
+        assert specs.translator.need is None
+        assert specs.translator.options["slots"] == 1
+
+    def test_on_one_small_card_they_take_turns(self, server: Path) -> None:
         specs, _ = full(SMALL, llm_backend="local")
         assert not specs.side_by_side
 
