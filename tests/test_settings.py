@@ -65,6 +65,7 @@ DOCUMENTED = {
     "LLM_BACKEND": "openai",
     "LLM_MODEL": "gpt-4.1-mini",
     "LLM_FILE": "",
+    "LLAMA_SERVER": "",
     "LLM_SLOTS": "0",
     "LLM_CONTEXT": "8192",
     "LLM_USD_IN": "0",

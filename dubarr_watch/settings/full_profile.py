@@ -40,6 +40,9 @@ class FullProfileSettings(BaseSettings):
     llm_file: Path | None = Field(
         None, description="GGUF file of the local model; unset: Gemma 3 12B, pulled"
     )
+    llama_server: Path | None = Field(
+        None, description="llama.cpp's server for the local model; unset: the one on PATH, if any"
+    )
     llm_slots: int = Field(
         0, ge=0, le=64, description="requests to the model at a time; 0: as many as there is room"
     )

@@ -18,9 +18,6 @@ from pathlib import Path
 from dubarr_watch.engines.llama import LlamaServer
 from dubarr_watch.errors import DubarrError
 
-KEY_VARIABLE = "LLAMA_API_KEY"
-"""llama-server reads its key from here too; an argument could be read by every user."""
-
 LISTENING = "language model listening on "
 
 _LOOK_S = 1.0
@@ -32,6 +29,7 @@ def main() -> None:
     parser.add_argument("--program", type=Path)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--key-from", type=int, help="file descriptor that gives the key")
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--context", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=1)
@@ -50,7 +48,7 @@ def _serve(options: argparse.Namespace) -> None:
             threads=options.threads,
             slots=options.slots,
             context=options.context,
-            key=os.environ[KEY_VARIABLE],
+            key=os.read(options.key_from, 4096).decode(),
         )
     except DubarrError as error:
         sys.exit(str(error))
@@ -79,15 +77,7 @@ def _become(options: argparse.Namespace) -> None:
         *("--n-gpu-layers", "999" if options.gpu else "0"),
         *("--threads", str(options.threads)),
     ]
-    # Options that older builds do not know would be errors as arguments, and are nothing here.
-    environment = os.environ | {
-        "LLAMA_ARG_JINJA": "1",
-        "LLAMA_ARG_NO_WEBUI": "1",
-        "LLAMA_ARG_CACHE_RAM": "0",
-        "LLAMA_ARG_FIT": "off",
-        "LLAMA_OFFLINE": "1",
-    }
-    os.execve(options.program, arguments, environment)  # noqa: S606 - no shell is wanted
+    os.execv(options.program, arguments)  # noqa: S606 - no shell is wanted
 
 
 def _watch(server: int) -> None:

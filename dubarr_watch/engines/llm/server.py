@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +18,21 @@ import structlog
 
 from dubarr_watch.engines.context import Admission, EngineContext
 from dubarr_watch.engines.llm.running import RunningServer, Shape
-from dubarr_watch.engines.llm.serve import KEY_VARIABLE
 from dubarr_watch.engines.process import ChildProcess
 from dubarr_watch.errors import EngineCrashed, JobCancelled, OutOfMemory
 
 log = structlog.get_logger(__name__)
 
 _STARTS = 3
+# Options that older builds of llama-server do not know would be errors as arguments, and are
+# nothing here. Its key goes there too: any user may read the arguments of a process.
+_PROGRAM_OPTIONS = {
+    "LLAMA_ARG_JINJA": "1",
+    "LLAMA_ARG_NO_WEBUI": "1",
+    "LLAMA_ARG_CACHE_RAM": "0",
+    "LLAMA_ARG_FIT": "off",
+    "LLAMA_OFFLINE": "1",
+}
 
 
 def find_llama_server(program: Path | None = None) -> Path | None:
@@ -170,25 +181,26 @@ class LocalServer:
         key = secrets.token_urlsafe(24)
         asked = self._shape
         shape = Shape(1, asked.context // asked.slots) if admission.place.frugal else asked
-        program = self._program
         command = [
             *(sys.executable, "-m", "dubarr_watch.engines.llm.serve"),
             *("--model", str(self._model.absolute()), "--threads", str(self._threads)),
             *("--slots", str(shape.slots), "--context", str(shape.context)),
         ]
-        port = 0
-        if program is not None:
+        environment, port = dict(admission.environment), 0
+        if self._program is not None:
             port = _free_port()
-            command += ["--program", str(program.absolute()), "--port", str(port)]
-            if admission.place.kind != "cpu":
-                command.append("--gpu")
+            command += ["--program", str(self._program.absolute()), "--port", str(port)]
+            command += ["--gpu"] if admission.place.kind != "cpu" else []
+            environment |= {**_PROGRAM_OPTIONS, "LLAMA_API_KEY": key}
         running = RunningServer(admission, shape, key, port)
-        running.process = ChildProcess(
-            self._context.kind,
-            command,
-            environment={**admission.environment, KEY_VARIABLE: key},
-            on_line=running.on_line,
-        )
+        with _readable(key) as descriptor:
+            running.process = ChildProcess(
+                self._context.kind,
+                [*command, "--key-from", str(descriptor)],
+                environment=environment,
+                pass_fds=(descriptor,),
+                on_line=running.on_line,
+            )
         admission.started(running.process.pid)
         admission.on_leave(lambda: self._discard(running, at_once=False))
         return running
@@ -211,6 +223,18 @@ class LocalServer:
             raise JobCancelled("The job was cancelled.")
         if self._closed:
             raise EngineCrashed("The language model's server was ended.")
+
+
+@contextmanager
+def _readable(text: str) -> Iterator[int]:
+    """Give a file descriptor from which a process that inherits it can read a short text."""
+    ours, theirs = os.pipe()
+    try:
+        os.write(theirs, text.encode())
+        os.close(theirs)
+        yield ours
+    finally:
+        os.close(ours)
 
 
 def _free_port() -> int:

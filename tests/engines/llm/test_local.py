@@ -20,7 +20,6 @@ import pytest
 from dubarr_watch.engines.base import Place, Translator
 from dubarr_watch.engines.context import Admission, EngineContext
 from dubarr_watch.engines.llm.local import LocalLlmTranslator
-from dubarr_watch.engines.llm.serve import KEY_VARIABLE
 from dubarr_watch.engines.process import EngineUsage
 from dubarr_watch.engines.seat import MemoryLeft, Seat
 from dubarr_watch.errors import EngineCrashed, EngineError, JobCancelled, ModelMissing, OutOfMemory
@@ -101,7 +100,7 @@ class TestLibrary:
         assert address.startswith("http://127.0.0.1:")
         assert httpx.get(f"{address}/props").status_code == 401
         assert pid is not None
-        key = psutil.Process(pid).environ()[KEY_VARIABLE]
+        key = translator.server.client().api_key
         assert key not in " ".join(psutil.Process(pid).cmdline())
         found = httpx.get(f"{address}/props", headers={"Authorization": f"Bearer {key}"})
         assert found.status_code == 200
@@ -161,7 +160,7 @@ class TestProgram(TranslatorContract):
             "model": str(tiny), "host": "127.0.0.1", "ctx_size": 8192, "parallel": 4,
             "n_gpu_layers": 0, "threads": 1,
         }  # fmt: skip
-        assert len(start["env"][KEY_VARIABLE]) > 20
+        assert len(start["env"]["LLAMA_API_KEY"]) > 20
 
     def test_a_server_that_dies_in_a_call_costs_no_line(
         self, opened: Open, program: Path, usage: list[EngineUsage]
