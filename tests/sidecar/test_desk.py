@@ -166,9 +166,10 @@ def test_the_queue_is_bounded(engine: StepEngine, desk: Desk) -> None:
 
 
 def test_it_is_busy_while_it_works(engine: StepEngine, desk: Desk) -> None:
-    assert not desk.busy
+    seen = [desk.busy]
     ticket = order(desk, "1")[0]
     assert engine.begun.acquire(timeout=DEADLINE_S)
-    assert desk.busy
+    seen.append(desk.busy)
+    assert seen == [False, True]
     go(engine)
     ticket.take.result(DEADLINE_S)

@@ -27,7 +27,8 @@ def silence(seconds: float) -> Samples:
 
 def tone(seconds: float, level: float = 0.1) -> Samples:
     wave = np.sin(np.arange(round(seconds * RATE)) * 0.05)
-    return (level * wave).astype(np.float32)
+    samples: Samples = (level * wave).astype(np.float32)
+    return samples
 
 
 def judge(*parts: Samples, **more: object) -> guards.Attempt:
