@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dubarr_watch.errors import ModelMissing, UserMustProvide
+from dubarr_watch.errors import ModelMissing
 
-PYANNOTE_REPOSITORY = "pyannote/speaker-diarization-community-1"
-PYANNOTE_PAGE = f"https://huggingface.co/{PYANNOTE_REPOSITORY}"
+PYANNOTE_PAGE = "https://huggingface.co/pyannote/speaker-diarization-community-1"
 
 PYANNOTE_FILES = (
     "config.yaml",
@@ -27,18 +26,6 @@ FALLBACK_NOTE = (
 def pyannote_ready(folder: Path) -> bool:
     """Tell whether the whole model lies in a folder."""
     return all((folder / name).is_file() for name in PYANNOTE_FILES)
-
-
-def no_access(path: Path | None = None) -> UserMustProvide:
-    """Return the error for a token that the model's page does not let in."""
-    return UserMustProvide(
-        f"HF_TOKEN may not download {PYANNOTE_REPOSITORY}: its authors give it only to who "
-        "agreed to their conditions.",
-        hint=f"Open {PYANNOTE_PAGE} signed in as the owner of the token, agree there, and give the "
-        "token the right to read public gated repositories; then run `dubarr-watch models pull`. "
-        "Or set DIARIZATION_FALLBACK=true to tell speakers apart with a small model.",
-        path=path,
-    )
 
 
 def not_pulled(folder: Path) -> ModelMissing:

@@ -19,11 +19,10 @@ from dubarr_watch.engines.pyannote_diarizer import PyannoteDiarizer, _batch, _he
 from dubarr_watch.engines.pyannote_model import (
     PYANNOTE_FILES,
     PYANNOTE_PAGE,
-    no_access,
     pyannote_ready,
 )
 from dubarr_watch.engines.turns import Heard
-from dubarr_watch.errors import ExitCode, ModelMissing, OutOfMemory
+from dubarr_watch.errors import ModelMissing, OutOfMemory
 from dubarr_watch.settings import load_settings
 from tests.engines.contracts import DiarizerContract, Steps
 from tests.tiny import pyannote as tiny
@@ -179,12 +178,3 @@ def test_a_model_without_all_of_its_files_is_not_ready(
     assert caught.value.path == folder
     assert PYANNOTE_PAGE in caught.value.hint
     assert "DIARIZATION_FALLBACK=true" in caught.value.hint
-
-
-def test_a_token_without_access_is_told_where_to_get_it() -> None:
-    """The page to visit, what to do there, and the command that then works."""
-    error = no_access()
-    assert error.exit_code == ExitCode.USER_MUST_PROVIDE
-    assert "HF_TOKEN" in error.message
-    assert "https://huggingface.co/pyannote/speaker-diarization-community-1" in error.hint
-    assert "models pull" in error.hint
