@@ -17,12 +17,8 @@ from dubarr_watch.engines.base import Gender, Voice
 from dubarr_watch.engines.context import EngineContext
 from dubarr_watch.engines.llm.chat import USUAL_PATIENCE, Patience
 from dubarr_watch.engines.llm.refusals import NotNow, retry_after_s
-from dubarr_watch.engines.speech_service import (
-    SpeechService,
-    TextTooLong,
-    TooManyAtOnce,
-    Wording,
-)
+from dubarr_watch.engines.speech_lanes import TooManyAtOnce
+from dubarr_watch.engines.speech_service import SpeechService, TextTooLong, Wording
 from dubarr_watch.errors import (
     KeyMissing,
     ModelMissing,

@@ -7,7 +7,6 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +27,7 @@ from dubarr_watch.engines.speech_audio import (
     trim_silence,
     write_take,
 )
+from dubarr_watch.engines.speech_lanes import Lanes, TooManyAtOnce
 from dubarr_watch.engines.speech_text import halves, is_implausible, split_text
 from dubarr_watch.errors import JobCancelled, ServiceBusy, SynthesisFailed
 
@@ -40,10 +40,6 @@ LONGEST_ANSWER_S = 180.0
 """A line of speech takes seconds; a service that needs this long has lost it."""
 
 _AUDIO_TRIES = 3
-
-
-class TooManyAtOnce(NotNow):
-    """The account allows fewer requests at a time."""
 
 
 class TextTooLong(Exception):
@@ -94,7 +90,7 @@ class SpeechService(ABC):
         self._cancelled = context.cancelled
         self._slots = slots
         self._patience = patience
-        self._lanes = _Lanes(slots)
+        self._lanes = Lanes(slots)
         self._calls = Dispatcher(slots, slots, "speech service")
         self._lock = threading.Lock()
         self._usage = SpeechUsage()
@@ -223,14 +219,16 @@ class SpeechService(ABC):
             except NotNow as error:
                 last = error
                 wait_s = max(error.after_s or 0.0, backoff_s)
-                self._count(retries=1)
-                log.info(
-                    "speech service waits", service=self._name, reason=error.reason,
-                    wait_s=round(wait_s, 2),
-                )  # fmt: skip
                 if error.after_s is not None and not isinstance(error, TooManyAtOnce):
                     # Whoever asks meanwhile would only be refused as well.
                     self._not_before = max(self._not_before, time.monotonic() + error.after_s)
+                self._count(retries=1)
+                log.info(
+                    "speech service waits",
+                    service=self._name,
+                    reason=error.reason,
+                    wait_s=round(wait_s, 2),
+                )
                 if attempt < patience.attempts:
                     self._pause_until(time.monotonic() + wait_s)
                 backoff_s = min(backoff_s * 2, patience.longest_wait_s)
@@ -270,40 +268,3 @@ class SpeechService(ABC):
                 now.characters + characters,
                 now.seconds + seconds,
             )
-
-
-class _Lanes:
-    """Lets a number of requests through at a time: fewer after a refusal, then more again."""
-
-    WIDEN_AFTER_S = 60.0
-
-    def __init__(self, most: int) -> None:
-        self._most = self._now = most
-        self._used = 0
-        self._changed = threading.Condition()
-        self._narrowed_at = 0.0
-
-    @contextmanager
-    def one(self, stop_if_cancelled: Callable[[], None]) -> Iterator[None]:
-        with self._changed:
-            while self._used >= self._width():
-                self._changed.wait(POLL_S)
-                stop_if_cancelled()
-            self._used += 1
-        try:
-            yield
-        except TooManyAtOnce:
-            with self._changed:  # before anybody else takes this lane
-                self._now = max(1, self._now - 1)
-                self._narrowed_at = time.monotonic()
-            raise
-        finally:
-            with self._changed:
-                self._used -= 1
-                self._changed.notify_all()
-
-    def _width(self) -> int:
-        if self._now < self._most and time.monotonic() - self._narrowed_at > self.WIDEN_AFTER_S:
-            self._now += 1
-            self._narrowed_at = time.monotonic()
-        return self._now

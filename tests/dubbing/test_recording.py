@@ -256,7 +256,7 @@ def test_a_doubtful_second_take_is_no_better(tmp_path: Path, doubtful_first: boo
         speech = plain(text, **arguments)
         return replace(speech, suspect=doubtful_first or text != LONG)
 
-    stage.synthesizer.synthesize = doubtful  # type: ignore[method-assign, assignment]
+    stage.synthesizer.synthesize = doubtful  # type: ignore[method-assign]
     (got,) = speak(tmp_path, stage, [too_long(1)])
     assert got.take is not None
     assert (got.take.text != LONG) == doubtful_first

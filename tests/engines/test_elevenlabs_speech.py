@@ -145,7 +145,7 @@ class TestConcurrency:
         self, make: Make, server: ElevenLabsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Another program's requests may have been the reason, and be over."""
-        monkeypatch.setattr("dubarr_watch.engines.speech_service._Lanes.WIDEN_AFTER_S", 0.05)
+        monkeypatch.setattr("dubarr_watch.engines.speech_lanes.Lanes.WIDEN_AFTER_S", 0.05)
         server.busy_s = 0.03
         server.script = [error(429, "too_many_concurrent_requests")] * 2
         engine = make(slots=3)
