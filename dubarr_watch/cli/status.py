@@ -22,6 +22,7 @@ from dubarr_watch.store.records import (
     PENDING,
     JobRecord,
     JobState,
+    LeaseRecord,
     NotificationRecord,
     ResultRecord,
     TrackRecord,
@@ -72,6 +73,9 @@ def status_document(settings: Settings) -> dict[str, Any]:
     - `recent`: jobs that ended, newest first: `[{"job", "video", "languages", "state", "reason",
       "finished_at", "took_s", "results": [{"language", "state", "reason", "within_slot" (0 to 1
       or null), "report"}], "tracks": [{"language", "path", "kind"}]}]`
+    - `leases`: GPU memory that is held or waited for, in the order it was asked for: `[{"stage",
+      "model", "job", "device", "mib", "peak_mib", "state" (waiting, loading, busy, idle, leaving,
+      reclaiming), "why" (what it waits for), "pid", "asked_at", "granted_at"}]`
     - `notifications`: `{"pending", "failing": [{"job", "event", "outcome", "detail", "attempts",
       "at"}]}`; failing are those since the last one that went out
 
@@ -91,12 +95,18 @@ def status_document(settings: Settings) -> dict[str, Any]:
         "running": [],
         "queue": [],
         "recent": [],
+        "leases": [],
         "notifications": {"pending": 0, "failing": []},
     }
     store = open_for_reading(settings.database_path)
     if store is not None:
         with store:
             document |= _from_store(store, worked_on=_anybody_works(settings.config_dir))
+            document["leases"] = [
+                _lease(lease)
+                for lease in store.leases.current()
+                if owner_is_alive(settings.config_dir, lease.owner)
+            ]
     return document
 
 
@@ -174,6 +184,22 @@ def _ended(
             {"language": track.language, "path": printable(track.path), "kind": track.kind}
             for track in tracks
         ],
+    }
+
+
+def _lease(lease: LeaseRecord) -> dict[str, Any]:
+    return {
+        "stage": lease.stage,
+        "model": lease.model,
+        "job": lease.job_id,
+        "device": lease.device_name,
+        "mib": lease.mib,
+        "peak_mib": lease.peak_mib,
+        "state": lease.state,
+        "why": lease.why,
+        "pid": lease.pid,
+        "asked_at": _time(lease.asked_at),
+        "granted_at": _time(lease.granted_at),
     }
 
 

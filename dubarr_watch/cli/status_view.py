@@ -30,6 +30,7 @@ def status_view(document: dict[str, Any]) -> Text:
     lines += _section("Queue", [[_queued(job)] for job in queue[:_QUEUE_SHOWN]])
     if len(queue) > _QUEUE_SHOWN:
         lines.append(f"       [dim]and {len(queue) - _QUEUE_SHOWN} more[/dim]")
+    lines += _section("GPU memory", [_lease(lease) for lease in document["leases"]])
     lines += _section("Last results", [_ended(job) for job in document["recent"]])
     lines += _notifications(document["notifications"])
     if not (document["running"] or queue or document["recent"]):
@@ -80,6 +81,16 @@ def _queued(job: dict[str, Any]) -> str:
     notes += [f"{job['priority']} priority"] if job["priority"] != "normal" else []
     notes += [job["reason"]] if job["reason"] else []
     return _title(job) + (f"  [dim]{_line('; '.join(notes))}[/dim]" if notes else "")
+
+
+def _lease(lease: dict[str, Any]) -> list[str]:
+    job = "" if lease["job"] is None else f"[dim]{lease['job']:>3}[/dim]  "
+    what = escape(f"{lease['stage']} ({lease['model']})" if lease["model"] else lease["stage"])
+    if lease["state"] == "waiting":
+        return [f"{job}{what}  [yellow]waiting[/yellow]", f"     {_line(lease['why'])}"]
+    held = f", {lease['peak_mib']} used at most" if lease["peak_mib"] else ""
+    how = f"{lease['mib']} MiB of {lease['device']}{held}"
+    return [f"{job}{what}  {escape(how)}  [dim]{lease['state']}[/dim]"]
 
 
 def _ended(job: dict[str, Any]) -> list[str]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dubarr_watch.store import Store
+from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.owners import Owner
-from dubarr_watch.store.records import JobOptions, JobRecord, JobState, Priority, VideoState
+from dubarr_watch.store.records import (
+    JobOptions,
+    JobRecord,
+    JobState,
+    LeaseRecord,
+    Priority,
+    VideoState,
+)
 from tests.cli.conftest import Call, Home
 
 HOSTILE = "[bold]Fil\udcffm[red] :warning: \n\x1b[31m \\.mkv"
@@ -43,6 +53,7 @@ def test_the_document_has_every_name_before_the_first_start(call: Call, home: Ho
         "running": [],
         "queue": [],
         "recent": [],
+        "leases": [],
         "notifications": {"pending": 0, "failing": []},
     }
 
@@ -228,3 +239,34 @@ def test_looking_changes_nothing(call: Call, home: Home, store: Store) -> None:
         store.jobs.claim_job(job.id, owner.id)
     call("status")
     assert store.jobs.get(job.id).state is JobState.RUNNING
+
+
+def a_lease(owner: str, number: int, state: str, **more: Any) -> LeaseRecord:
+    known = LeaseRecord(
+        owner, number, "translator", "gemma-3-12b", 7, "GPU-1", "RTX 3090", 10_000, 9500, state,
+        "", 4711, utc_now(), None, None,
+    )  # fmt: skip
+    return replace(known, **more)
+
+
+def test_leases_of_living_daemons_are_shown(call: Call, home: Home, store: Store) -> None:
+    """Who holds how much of which card, and what the others wait for; the dead hold nothing."""
+    with Owner.acquire(home.config) as owner:
+        waits = "waits for 4000 MiB of RTX 3090; free: 500 MiB; leased: translator 10000 MiB"
+        store.leases.save(
+            [
+                a_lease(owner.id, 1, "busy", granted_at=utc_now()),
+                a_lease(owner.id, 2, "waiting", stage="synthesizer", mib=4000, why=waits),
+                a_lease(owner.id, 3, "ended", stage="transcriber"),
+                a_lease("1-gone", 1, "busy", stage="separator"),
+            ]
+        )
+        text = call("status").stdout
+        leases = call("status", "--json").document["leases"]
+    assert "translator (gemma-3-12b)  10000 MiB of RTX 3090, 9500 used at most  busy" in text
+    assert "synthesizer (gemma-3-12b)  waiting" in text
+    assert "leased: translator 10000 MiB" in " ".join(text.split())
+    assert [(one["stage"], one["state"], one["job"]) for one in leases] == [
+        ("translator", "busy", 7),
+        ("synthesizer", "waiting", 7),
+    ]
