@@ -59,6 +59,10 @@ DOCUMENTED = {
     "LOG_FORMAT": "auto",
     "DEBUG_MODE": "false",
     "MOCK_MODE": "false",
+    "QA": "auto",
+    "QA_FAIL_SHARE": "0.3",
+    "KEEP_WORK_DAYS": "7",
+    "KEEP_WORK_GIB": "20",
     "OPENAI_API_KEY": "",
     "OPENAI_BASE_URL": "",
     "HF_TOKEN": "",
@@ -348,6 +352,23 @@ SECRETS = {
     "API_PASS": "pass-sesame",
     "NOTIFY_URLS": "tgram://123456:bot-sesame/99887766 mailto://me:mail%2Dsesame@example.org",
 }
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "bad"), [("3", "3", False), ("3", "2", True), ("3", "0", False)]
+)
+def test_there_are_not_more_speakers_at_least_than_at_most(
+    monkeypatch: pytest.MonkeyPatch, least: str, most: str, bad: bool
+) -> None:
+    """0 at most is no bound."""
+    monkeypatch.setenv("MIN_SPEAKERS", least)
+    monkeypatch.setenv("MAX_SPEAKERS", most)
+    if not bad:
+        assert load_settings().max_speakers == int(most)
+        return
+    with pytest.raises(SettingsInvalid) as error:
+        load_settings()
+    assert _lines(error) == {"MAX_SPEAKERS": "is smaller than MIN_SPEAKERS=3"}
 
 
 def test_secrets_are_shown_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from dubarr_watch.settings.choices import (
@@ -116,6 +116,14 @@ class FullProfileSettings(BaseSettings):
     jobs: int = Field(
         0, ge=0, le=16, description="jobs worked on at a time; 0: two with a GPU, else one"
     )
+
+    @field_validator("max_speakers")
+    @classmethod
+    def _not_below_the_least(cls, value: int, info: ValidationInfo) -> int:
+        least = info.data.get("min_speakers", 0)
+        if value and value < least:
+            raise ValueError(f"is smaller than MIN_SPEAKERS={least}")
+        return value
 
     @field_validator("engine_mib", mode="before")
     @classmethod
