@@ -79,6 +79,13 @@ class NotifyEvent(StrEnum):
     FAILED = "failed"
 
 
+class Qa(StrEnum):
+    """Whether takes are transcribed back and compared with their text."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class LogLevel(StrEnum):
     """The least severe events that are logged."""
 

@@ -27,6 +27,7 @@ from dubarr_watch.settings.choices import (
     WatchMode,
 )
 from dubarr_watch.settings.full_profile import FullProfileSettings
+from dubarr_watch.settings.quality import QualitySettings
 from dubarr_watch.settings.sources import (
     DEFAULT_CONFIG_DIR,
     NameFileSource,
@@ -36,7 +37,7 @@ from dubarr_watch.settings.sources import (
 )
 
 
-class Settings(FullProfileSettings):
+class Settings(QualitySettings, FullProfileSettings):
     """All settings, validated; build with `load_settings` to get errors a user can read."""
 
     model_config = SettingsConfigDict(
@@ -139,7 +140,7 @@ class Settings(FullProfileSettings):
 
     @field_validator(
         "profile", "tts_model", "whisper_model", "device", "output_mode", "watch_mode",
-        "llm_backend", "separation", "log_level", "log_format", mode="before",
+        "llm_backend", "separation", "log_level", "log_format", "qa", mode="before",
     )  # fmt: skip
     @classmethod
     def _in_any_case(cls, value: object) -> object:

@@ -1,0 +1,35 @@
+"""Settings of the quality of a dub: its proof and what is kept of it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from dubarr_watch.settings.choices import Qa
+
+
+class QualitySettings(BaseSettings):
+    """How a dub is checked, and for how long single lines can still be made anew."""
+
+    qa: Qa = Field(
+        Qa.AUTO,
+        description="auto or off; auto transcribes every take back and says the wrong ones again",
+    )
+    qa_fail_share: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="a track of which more than this share is not heard as written fails; 1: never",
+    )
+    keep_work_days: float = Field(
+        7,
+        ge=0,
+        le=3650,
+        description="days that redo can make lines of a finished job anew; 0: clear at once",
+    )
+    keep_work_gib: float = Field(
+        20,
+        ge=0,
+        le=100000,
+        description="space that finished jobs may hold for redo, in GiB; the oldest go first",
+    )
