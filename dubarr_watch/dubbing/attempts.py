@@ -49,7 +49,8 @@ def _ways(part: Part, studio: Studio) -> Iterator[tuple[Voice, tuple[Path, ...]]
     yield part.voice, part.references
     if part.voice.cloned and len(part.references) > 1:
         yield part.voice, part.references[1:]  # it may be the best recording that went wrong
-    if other := part.fallback or fallback_voice(part.voice, studio.voices):
+    able = [voice for voice in studio.voices if part.references or not voice.cloned]
+    if other := part.fallback or fallback_voice(part.voice, able):
         yield other, part.references
 
 

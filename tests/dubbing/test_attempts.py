@@ -128,6 +128,15 @@ def test_a_voice_that_fails_is_replaced(tmp_path: Path) -> None:
     assert (take.outcome, take.attempts) == (Outcome.FALLBACK_VOICE, 1)
 
 
+def test_a_cloned_voice_does_not_step_in_without_recordings(tmp_path: Path) -> None:
+    """However good it would sound, there is nothing to take its sound from."""
+    actor = Actor(NOTHING, FINE)
+    studio = Studio("es", tmp_path, [CLONED, *VOICES], actor, no_translator, Nobody(), 1.25)
+    take = speak(PLAIN, PLAIN.text, 1, studio)
+    assert take is not None
+    assert take.voice == VOICES[2].id
+
+
 def test_nothing_comes_of_it_when_all_fail(tmp_path: Path) -> None:
     """No take, no error: the line stays silent."""
     assert attempt(Actor(NOTHING, NOTHING), PLAIN, tmp_path) is None
