@@ -65,7 +65,7 @@ def _configure_libraries(out: TextIO, first: list[Any], last: list[Any]) -> None
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # Apprise shows whole URLs and httpx whole requests, so neither may follow LOG_LEVEL.
-    for name in ("apprise", "httpx", "httpcore", "openai"):
+    for name in ("apprise", "httpx", "httpx2", "httpcore", "httpcore2", "openai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

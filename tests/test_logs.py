@@ -177,7 +177,14 @@ def test_libraries_that_show_urls_stay_silent(tmp_path: Path) -> None:
     """Even at LOG_LEVEL=debug; other libraries' warnings are heard, their chatter is not."""
     out = io.StringIO()
     configure_logging(_settings(tmp_path, log_level="debug"), stream=out)
-    for name in ("apprise", "apprise.plugins.telegram", "httpx", "httpcore.http11", "openai"):
+    for name in (
+        "apprise",
+        "apprise.plugins.telegram",
+        "httpx",
+        "httpx2",
+        "httpcore2.http11",
+        "openai",
+    ):
         logging.getLogger(name).error("loud")
     logging.getLogger("other").info("chatter")
     logging.getLogger("other").warning("heard")
