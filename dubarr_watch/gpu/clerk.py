@@ -73,6 +73,7 @@ class Clerk:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._callbacks: dict[int, Callable[[], None]] = {}
+        self._told: set[str] = set()
         self._faults: dict[str, DeviceError] = {}
         self._closed = False
 
@@ -189,14 +190,15 @@ class Clerk:
             except Exception:  # whoever waits would wait for ever without this thread
                 log.exception("leases failed")
             with self._lock:
-                if self._closed or not self.queue.entries:
+                # What was told to other daemons is taken back before nobody is there to do it.
+                if self._closed or not (self.queue.entries or self._told):
                     self._thread = None
                     break
         self._journal.write()
 
     def _round(self) -> None:
         with self._lock:
-            concerned = self._books.concerned()
+            concerned = self._books.concerned() | self._told
         with self._deciding(concerned) as peers:
             readings = {device: (time.monotonic(), self._read(device)) for device in concerned}
             with self._lock:
@@ -238,8 +240,10 @@ class Clerk:
 
     def _publish(self, concerned: set[str]) -> None:
         if self._ledger is not None:
-            for device in concerned:
-                self._ledger.publish(device, self._books.told_to_peers(device))
+            told = {device: self._books.told_to_peers(device) for device in concerned}
+            for device, peer in told.items():
+                self._ledger.publish(device, peer)
+            self._told = {device for device, peer in told.items() if peer != Peer()}
 
     def _leaving(self) -> list[tuple[Entry, Callable[[], None]]]:
         """Return who has to be asked to leave now, each once."""
