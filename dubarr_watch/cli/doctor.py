@@ -64,7 +64,10 @@ def _take(result: CheckResult, results: list[CheckResult], *, quiet: bool) -> No
     for line in rest:
         out.print(f"{'':29}{escape(line)}")
     if result.advice and result.state is not CheckState.OK:
-        out.print(f"{'':29}[bold]->[/bold] {escape(printable(result.advice))}")
+        first, *rest = (printable(line) for line in result.advice.split("\n"))
+        out.print(f"{'':29}[bold]->[/bold] {escape(first)}")
+        for line in rest:
+            out.print(f"{'':29}   {escape(line)}")
 
 
 def _document(results: list[CheckResult], code: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from dubarr_watch.doctor.result import CheckResult, failed, ok, skipped, warning
 from dubarr_watch.engines.embedded_languages import embedded_language, language_note
+from dubarr_watch.engines.full_packages import require_full_packages
 from dubarr_watch.engines.registry import specs_for
 from dubarr_watch.errors import printable
 from dubarr_watch.settings import (
@@ -74,6 +75,14 @@ def unset_in_words(settings: Settings) -> str:
     return f"{in_words(names)} {'is' if len(names) == 1 else 'are'} not set"
 
 
+def check_packages(name: str, settings: Settings) -> CheckResult:
+    """Say whether the packages of the full profile are installed, where it is in use."""
+    if settings.mock_mode or resolve_profile(settings) is not Profile.FULL:
+        return skipped(name, "The full profile is not in use.")
+    require_full_packages()
+    return ok(name, "All packages of the full profile are installed.")
+
+
 def check_keys(name: str, settings: Settings) -> CheckResult:
     """Say which secrets are set, and never what they are."""
     fields = [
@@ -94,8 +103,10 @@ def check_keys(name: str, settings: Settings) -> CheckResult:
 def check_languages(name: str, settings: Settings) -> CheckResult:
     """Say how well TARGET_LANGS can be dubbed into."""
     languages = settings.target_langs
-    if settings.mock_mode or resolve_profile(settings) is not Profile.EMBEDDED:
-        return skipped(name, "The embedded profile is not in use.")
+    if settings.mock_mode:
+        return skipped(name, "MOCK_MODE=true: fakes hum in any language.")
+    if resolve_profile(settings) is Profile.FULL:
+        return _full_languages(name, settings)
     advice = "`dubarr-watch languages` lists what sounds good."
     notes = [
         f"{one.name} ({one.code}): {note}" for one in languages if (note := language_note(one.code))
@@ -105,3 +116,14 @@ def check_languages(name: str, settings: Settings) -> CheckResult:
     if notes:
         return warning(name, f"TARGET_LANGS: {'; '.join(notes)}.", advice)
     return ok(name, f"{', '.join(one.name for one in languages)}: natural voices.")
+
+
+def _full_languages(name: str, settings: Settings) -> CheckResult:
+    specs = specs_for(Profile.FULL, settings)
+    refused = [reason for one in settings.target_langs if (reason := specs.refusal(one))]
+    if refused:
+        advice = "Change TARGET_LANGS, or choose another TTS_MODEL."
+        return failed(name, f"TARGET_LANGS: {' '.join(refused)}", advice)
+    names = in_words([one.name for one in settings.target_langs])
+    known = "speaks" if specs.speaks is not None else "is asked for"
+    return ok(name, f"{specs.speech} {known} {names}.")

@@ -16,6 +16,7 @@ from dubarr_watch.doctor import (
     media_tools,
     models,
     notifications,
+    plan,
 )
 from dubarr_watch.doctor.result import CheckResult, CheckState, failed, missing, skipped
 from dubarr_watch.errors import DubarrError, ExitCode, SettingsInvalid, UserMustProvide
@@ -34,7 +35,9 @@ CHECKS: dict[str, Check] = {
     "languages": configuration.check_languages,
     "ffmpeg": media_tools.check_ffmpeg,
     "ffprobe": media_tools.check_ffprobe,
+    "packages": configuration.check_packages,
     "gpu": gpu.check_gpu,
+    "plan": plan.check_plan,
     "models": models.check_models,
     "translation": models.check_translation,
     "speech_process": models.check_speech_process,

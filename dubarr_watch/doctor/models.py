@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from dubarr_watch.doctor.folders import space_result
+from dubarr_watch.doctor.plan import make_plan_now
 from dubarr_watch.doctor.result import CheckResult, missing, ok, skipped, warning
 from dubarr_watch.engines import catalog
-from dubarr_watch.engines.catalog import ModelState
+from dubarr_watch.engines.catalog import ModelList, ModelState, ModelStatus, models_of
 from dubarr_watch.engines.host import EngineHost
+from dubarr_watch.engines.placing import models_needed
 from dubarr_watch.engines.registry import specs_for
-from dubarr_watch.settings import Profile, Settings, resolve_profile
+from dubarr_watch.settings import Settings, resolve_profile
 
 _PULL = "dubarr-watch models pull"
 _START_S = 90.0
@@ -25,7 +27,7 @@ def check_models(name: str, settings: Settings) -> CheckResult:
     """Say which models are there, without hashing them."""
     if reason := _needs_none(settings):
         return skipped(name, reason)
-    known = catalog.status(settings.models_dir)
+    known = _known(settings)
     bad = [f"{one.model.name} {one.state}" for one in known if one.state is not ModelState.READY]
     if bad:
         return missing(name, f"Not all models are ready: {', '.join(bad)}.", _PULL)
@@ -43,7 +45,7 @@ def check_models_space(name: str, settings: Settings) -> CheckResult:
     """Compare the space for models with what is still to be pulled."""
     if reason := _needs_none(settings):
         return skipped(name, reason)
-    known = catalog.status(settings.models_dir)
+    known = _known(settings)
     size = sum(one.model.size_bytes for one in known if one.state is not ModelState.READY)
     if not size:
         return ok(name, "Nothing is left to be pulled.")
@@ -89,9 +91,13 @@ def health_result(name: str, health: Mapping[str, Any]) -> CheckResult:
     return ok(name, found)
 
 
+def _known(settings: Settings) -> list[ModelStatus]:
+    """Return the state of each model that the profile in use needs as it is planned."""
+    specs, _ = make_plan_now(settings)
+    names = models_needed(resolve_profile(settings), specs, settings)
+    wanted = ModelList(tuple(models_of(settings).select(names)))
+    return catalog.status(settings.models_dir, models=wanted)
+
+
 def _needs_none(settings: Settings) -> str:
-    if settings.mock_mode:
-        return "MOCK_MODE=true needs none."
-    if resolve_profile(settings) is not Profile.EMBEDDED:
-        return "The embedded profile is not in use."
-    return ""
+    return "MOCK_MODE=true needs none." if settings.mock_mode else ""

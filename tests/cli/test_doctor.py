@@ -210,6 +210,36 @@ class TestConfiguration:
         assert "OPENAI_API_KEY" in result.found
         assert "HF_TOKEN" not in result.found
 
+    def test_full_shows_its_plan_as_a_table(self, home: Home) -> None:
+        """A line for each stage, then how they share what there is."""
+        skipped_ = one("plan")
+        assert skipped_.state is CheckState.SKIPPED
+        keys = {"openai_api_key": "k", "hf_token": "t", "coqui_tos_agreed": True}
+        result = one("plan", device="cpu", **keys)
+        assert result.state is CheckState.OK
+        lines = result.found.splitlines()
+        assert [line.split()[0] for line in lines[:-1]] == [
+            "transcriber", "diarizer", "translator", "synthesizer",
+        ]  # fmt: skip
+        assert lines[-1] == "No GPU is used; one job at a time."
+
+    def test_full_names_languages_that_its_voice_does_not_speak(self, home: Home) -> None:
+        """With those that it does."""
+        keys = {"openai_api_key": "k", "hf_token": "t", "coqui_tos_agreed": True}
+        assert one("languages", target_langs="pl", **keys).state is CheckState.OK
+        refused = one("languages", target_langs="pl,cy", **keys)
+        assert refused.state is CheckState.FAILED
+        assert "XTTS v2 does not speak Welsh. It speaks Arabic, " in refused.found
+
+    def test_full_asks_for_the_models_of_its_plan(self, home: Home) -> None:
+        """Without separation nobody has to pull what separates."""
+        keys = {"openai_api_key": "k", "hf_token": "t", "coqui_tos_agreed": True}
+        result = one("models", device="cpu", **keys)
+        assert result.must_provide
+        assert "xtts-v2 missing" in result.found
+        assert "htdemucs" not in result.found
+        assert "htdemucs missing" in one("models", device="cpu", separation="always", **keys).found
+
     def test_languages_are_good_poor_or_impossible(self, home: Home) -> None:
         """Spanish; Spanish and Polish; Japanese."""
         assert one("languages", target_langs="es").state is CheckState.OK
