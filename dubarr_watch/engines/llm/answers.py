@@ -12,7 +12,7 @@ from dubarr_watch.engines.translation_checks import normalised
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _LEAKED_WORDS = 7
 _KEPT_WORDS = 1 / 3
-_LONGER = 1.5
+_LONGER, _LONGER_CHARS = 1.5, 12
 _REFUSAL = re.compile(
     r"(?i)\bas an? (?:ai|artificial|large language|language model)\b|\blanguage model\b"
     r"|\bi(?:'m| am) (?:sorry|unable|not able),? (?:but )?(?:i|to) (?:can(?:no|')?t |cannot )?"
@@ -83,7 +83,8 @@ def is_correction(answer: str, text: SpokenText) -> bool:
         bool(words)
         and words <= words_of([text.text, text.reference])
         and len(words & heard) >= _KEPT_WORDS * len(heard)
-        and len(answer) <= _LONGER * max(len(text.text), len(text.reference))
+        # What is only in the subtitle was shortened or belongs to another line.
+        and len(answer) <= _LONGER * len(text.text) + _LONGER_CHARS
     )
 
 

@@ -29,6 +29,8 @@ _STARTS = 3
 _PROGRAM_OPTIONS = {
     "LLAMA_ARG_JINJA": "1",
     "LLAMA_ARG_NO_WEBUI": "1",
+    "LLAMA_ARG_WEBUI": "0",
+    "LLAMA_ARG_UI": "0",
     "LLAMA_ARG_CACHE_RAM": "0",
     "LLAMA_ARG_FIT": "off",
     "LLAMA_OFFLINE": "1",
