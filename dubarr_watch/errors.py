@@ -196,6 +196,10 @@ class SynthesisFailed(EngineError):
     """The speech process refused or failed a line."""
 
 
+class ProofFailed(DubarrError):
+    """Too many takes of a track do not say their text; another run would make the same."""
+
+
 class LeaseError(DubarrError):
     """No device can hold what was asked for; the message has the figures."""
 

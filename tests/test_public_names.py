@@ -18,12 +18,12 @@ from tests.composing import make_talk, open_shop
 REPORT = ["job", "video", "language", "state", "lines", "summary"]
 LINE = [
     "index", "start_s", "end_s", "placed_s", "slot_s", "take_s", "speed", "attempts", "speaker",
-    "source_text", "text", "outcome",
+    "source_text", "text", "outcome", "wer", "heard", "similarity", "check",
 ]  # fmt: skip
 SUMMARY = [
     "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
     "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
-    "peak_rss_mib", "notes", "llm", "speech_chars",
+    "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
 ]  # fmt: skip
 STAGES = [
     "extract", "transcribe", "diarize", "lines", "translate", "cast", "synthesize", "mix",
@@ -77,7 +77,9 @@ def test_the_summary_of_a_report(report: dict[str, object]) -> None:
 
 
 def test_how_a_line_ends() -> None:
-    assert list(Outcome) == ["ok", "retried", "fallback_voice", "trimmed", "silent"]
+    assert list(Outcome) == [
+        "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken",
+    ]  # fmt: skip
 
 
 def test_the_states_of_a_job() -> None:

@@ -307,7 +307,11 @@ def _cues(dub: Dub) -> list[Cue]:
 def _to_check(dub: Dub) -> str:
     told = [
         f"{count} {'line' if count == 1 else 'lines'} {what}"
-        for count, what in ((dub.cut_short, "cut short"), (dub.left_silent, "left silent"))
+        for count, what in (
+            (dub.cut_short, "cut short"),
+            (dub.left_silent, "left silent"),
+            (dub.misspoken, "not heard as written"),
+        )
         if count
     ]
     return f"To check: {', '.join(told)}." if told else ""

@@ -59,6 +59,7 @@ class Dub:
         cut_short: How many lines are faded out before their end.
         left_silent: How many lines have no voice, although they should.
         notes: What a listener should know.
+        misspoken: How many lines were not heard as written.
     """
 
     language: Language
@@ -70,3 +71,4 @@ class Dub:
     cut_short: int
     left_silent: int
     notes: list[str]
+    misspoken: int = 0

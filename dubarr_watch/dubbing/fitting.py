@@ -26,13 +26,14 @@ _CLOSE_ENOUGH = 1.005
 
 
 class Outcome(StrEnum):
-    """How a line ended."""
+    """How a line ended; `misspoken`: what was heard in its take is not its text."""
 
     OK = "ok"
     RETRIED = "retried"
     FALLBACK_VOICE = "fallback_voice"
     TRIMMED = "trimmed"
     SILENT = "silent"
+    MISSPOKEN = "misspoken"
 
 
 @dataclass(frozen=True, slots=True)

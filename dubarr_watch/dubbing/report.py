@@ -38,6 +38,10 @@ class LineReport:
     source_text: str
     text: str
     outcome: str
+    wer: float | None = None
+    heard: str = ""
+    similarity: float | None = None
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Summary:
         llm: What the language model has cost, all runs together: `requests`, `retries`,
             `tokens_in`, `tokens_out`, `tokens_per_s` and `usd`; nothing when none was counted.
         speech_chars: Characters given to the voice, all attempts together.
+        wer_median: Median word error rate of the takes; nothing when nobody listened.
+        lines_to_check: Lines that are silent, cut short or not heard as written.
     """
 
     lines: int
@@ -81,6 +87,8 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     llm: dict[str, float] | None = None
     speech_chars: int = 0
+    wer_median: float | None = None
+    lines_to_check: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,9 @@ class Costs:
     spent: Spent = field(default_factory=Spent)
 
 
+_TO_CHECK = (Outcome.SILENT, Outcome.TRIMMED, Outcome.MISSPOKEN)
+
+
 def line_reports(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> list[LineReport]:
     """Return what happened to each line."""
     return [
@@ -141,6 +152,9 @@ def line_reports(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> list[Li
             source_text=part.line.text,
             text=done.take.text if done.take else part.text,
             outcome=done.outcome.value,
+            wer=done.proof.wer if done.proof else None,
+            heard=done.proof.heard if done.proof else "",
+            check=done.outcome in _TO_CHECK and not part.joined,
         )
         for part, done in zip(parts, fitted, strict=True)
     ]
@@ -170,6 +184,7 @@ def summarize(
     whole = [line for line in heard if line.outcome != Outcome.TRIMMED]
     within = [line for line in whole if line.take_s <= line.slot_s + WITHIN_S]
     total_s = sum(costs.stage_seconds.values())
+    errors = [line.wer for line in heard if line.wer is not None]
     return Summary(
         lines=len(lines),
         within_slot=round(len(within) / len(lines), 4) if lines else 1.0,
@@ -187,6 +202,8 @@ def summarize(
         notes=list(notes),
         llm=_llm(costs.spent.words),
         speech_chars=costs.spent.speech_chars,
+        wer_median=round(float(np.median(errors)), 3) if errors else None,
+        lines_to_check=sum(line.check for line in lines),
     )
 
 

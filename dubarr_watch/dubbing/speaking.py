@@ -6,16 +6,17 @@ take yet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dubarr_watch.dubbing.fitting import Fit, Outcome, Take, fit
+from dubarr_watch.dubbing.proof import Proof, prove
 from dubarr_watch.dubbing.recording import record_lines
 from dubarr_watch.dubbing.studio import Part, Studio, TakeKeeper
 from dubarr_watch.media import input_arguments, output_name, run_ffmpeg
 
-__all__ = ["FittedTake", "Part", "Studio", "TakeKeeper", "speak_lines"]
+__all__ = ["FittedTake", "Part", "Studio", "TakeKeeper", "fit_takes", "speak_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class FittedTake:
         placed_s: Where it starts.
         fit: What was done to it.
         outcome: How the line ended.
+        proof: What was heard in the take, where somebody listened.
     """
 
     take: Take | None
@@ -35,6 +37,7 @@ class FittedTake:
     placed_s: float
     fit: Fit
     outcome: Outcome
+    proof: Proof | None = None
 
 
 def speak_lines(parts: Sequence[Part], studio: Studio) -> list[FittedTake]:
@@ -45,8 +48,39 @@ def speak_lines(parts: Sequence[Part], studio: Studio) -> list[FittedTake]:
         EngineCrashed: The speech process cannot be kept alive.
     """
     studio.folder.mkdir(parents=True, exist_ok=True)
-    takes = record_lines(parts, studio)
-    return [_fitted(part, takes.get(part.line.index), studio) for part in parts]
+    takes: Mapping[int, Take] = record_lines(parts, studio)
+    if studio.listener is None:
+        return fit_takes(parts, takes, studio)
+    proven = prove(parts, takes, studio, studio.listener)
+    return fit_takes(parts, proven.takes, studio, proven.proofs)
+
+
+def fit_takes(
+    parts: Sequence[Part],
+    takes: Mapping[int, Take],
+    studio: Studio,
+    proofs: Mapping[int, Proof] | None = None,
+) -> list[FittedTake]:
+    """Return each line's take as it will be heard, in order; nothing is synthesized.
+
+    Args:
+        parts: The lines.
+        takes: A take for each line that has one, by index.
+        studio: Where; only its folder, its limits and `cancelled` matter.
+        proofs: What was heard in takes, by index.
+    """
+    known = proofs or {}
+    fitted = (_fitted(part, takes.get(part.line.index), studio) for part in parts)
+    return [
+        _proven(done, known.get(part.line.index)) for part, done in zip(parts, fitted, strict=True)
+    ]
+
+
+def _proven(done: FittedTake, proof: Proof | None) -> FittedTake:
+    wrong = proof is not None and proof.wrong and done.path is not None
+    trimmed = done.outcome is Outcome.TRIMMED
+    outcome = Outcome.MISSPOKEN if wrong and not trimmed else done.outcome
+    return replace(done, outcome=outcome, proof=proof)
 
 
 def _fitted(part: Part, take: Take | None, studio: Studio) -> FittedTake:

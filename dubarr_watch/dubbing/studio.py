@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dubarr_watch.dubbing.fitting import Take
+from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import (
     EMPTY_FILM,
@@ -48,6 +49,7 @@ class Part:
         references: Recordings that a cloned voice takes its sound from, best first; each is named
             by its content.
         fallback: Who says it when `voice` cannot; None: the best other voice of its register.
+        joined: It has no wording because the lines before it say all of it.
     """
 
     line: Line
@@ -56,6 +58,7 @@ class Part:
     voice: Voice
     references: tuple[Path, ...] = ()
     fallback: Voice | None = None
+    joined: bool = False
 
     @property
     def key(self) -> str:
@@ -87,6 +90,7 @@ class Studio:
             are spoken before the first wording is asked for.
         dispatchers: Where the requests of all jobs are queued; queues of its own when None.
         job: Number of the job, which orders its requests among those of others.
+        listener: Who listens to takes; without one they are taken as they come.
     """
 
     language: str
@@ -102,6 +106,7 @@ class Studio:
     side_by_side: bool = False
     dispatchers: Dispatchers | None = None
     job: int = 0
+    listener: Listener | None = None
 
     def stop_if_cancelled(self) -> None:
         """Raise JobCancelled when somebody asked to stop."""

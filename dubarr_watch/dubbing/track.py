@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers, stand_ins
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
+from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.levels import Loudness, matching_gain_db
 from dubarr_watch.dubbing.mixing import MixControl, mix
 from dubarr_watch.dubbing.references import borrowed_from, can_be_cloned, references_of
@@ -27,10 +29,11 @@ from dubarr_watch.engines.base import Progress, Span, Synthesizer, Voice
 from dubarr_watch.engines.dispatch import Dispatchers
 from dubarr_watch.engines.embedded_languages import language_note
 from dubarr_watch.engines.host import EngineHost
-from dubarr_watch.engines.registry import EngineSpecs
-from dubarr_watch.errors import CannotDub, TranslationIncomplete
+from dubarr_watch.engines.registry import EngineSpecs, made_by
+from dubarr_watch.engines.whisper_languages import WHISPER_LANGUAGES
+from dubarr_watch.errors import CannotDub, ProofFailed, TranslationIncomplete
 from dubarr_watch.languages import Language
-from dubarr_watch.settings import Settings
+from dubarr_watch.settings import Qa, Settings
 from dubarr_watch.store.records import JobRecord
 
 log = structlog.get_logger(__name__)
@@ -38,6 +41,9 @@ log = structlog.get_logger(__name__)
 STAGE_SHARES = {"analyse": 0.05, "translate": 0.3, "cast": 0.01, "synthesize": 0.54, "mix": 0.04,
                 "publish": 0.02, "report": 0.04}  # fmt: skip
 """Share of a language's time that each stage takes; for progress only."""
+
+_NOT_UNDERSTOOD = frozenset({"espeak"})
+"""Voices that Whisper base mishears where people understand them: half of its German lines."""
 
 StageReport = Callable[[str, float], None]
 """Called with (stage, share of the language done)."""
@@ -106,6 +112,8 @@ class TrackMaker:
         parts, fitted = self._speak(language, wording, slots, translating, speaking)
         left_silent = _left_silent(wording.lines, fitted)
         _refuse_holes(left_silent, len(fitted), language)
+        misspoken = sum(done.outcome is Outcome.MISSPOKEN for done in fitted)
+        _refuse_misspoken(fitted, self.settings.qa_fail_share, language)
         self._keep_lines(language, parts, fitted)
         mixed = self._mix(language, parts, fitted, stage_progress("mix", report))
         return Dub(
@@ -118,6 +126,7 @@ class TrackMaker:
             cut_short=sum(done.outcome is Outcome.TRIMMED for done in fitted),
             left_silent=left_silent,
             notes=notes,
+            misspoken=misspoken,
         )
 
     def _speak(
@@ -150,8 +159,11 @@ class TrackMaker:
                 side_by_side=self.specs.side_by_side,
                 dispatchers=self.dispatchers,
                 job=self.job.id,
+                listener=self._listener(language, voices),
             )
-            key = content_key([part.key for part in parts], self.settings.max_speedup)
+            key = content_key(
+                [part.key for part in parts], self.settings.max_speedup, studio.listener is not None
+            )
             fitted = self.work.stage(
                 "synthesize", code, key, list[FittedTake], lambda: speak_lines(parts, studio)
             )
@@ -172,9 +184,24 @@ class TrackMaker:
                 voice := cast[line.speaker],
                 references=references_of(line, known.references, lent) if voice.cloned else (),
                 fallback=instead.get(line.speaker) if voice.cloned else None,
+                joined=said.origin is Origin.JOINED,
             )
             for line, said, slot in zip(known.lines, wording, slots, strict=True)
         ]
+
+    def _listener(self, language: Language, voices: Sequence[Voice]) -> Listener | None:
+        """Return who listens to takes, where that is wished and would tell something."""
+        spec, code = self.specs.transcriber, language.code
+        if self.settings.qa is Qa.OFF or not self.specs.proves or code not in WHISPER_LANGUAGES:
+            return None
+        if all(voice.engine in _NOT_UNDERSTOOD for voice in voices):
+            return None
+        return Listener(
+            partial(self.host.engine, "transcriber", spec, **self.control.watch),
+            code,
+            content_key(made_by(spec)),
+            self.work.folder / f"heard.{code}.json",
+        )
 
     def _voices(self, synthesizer: Synthesizer, language: Language) -> list[Voice]:
         voices = synthesizer.voices(language.code)
@@ -272,6 +299,17 @@ def _refuse_holes(left_silent: int, lines: int, language: Language) -> None:
         raise TranslationIncomplete(
             f"{left_silent} of {lines} lines could not be spoken in {language.name}.",
             hint="Nothing was published. `dubarr-watch doctor` checks the speech process.",
+        )
+
+
+def _refuse_misspoken(fitted: Sequence[FittedTake], share: float, language: Language) -> None:
+    proven = [done for done in fitted if done.proof is not None]
+    wrong = sum(done.proof.wrong for done in proven if done.proof)
+    if wrong > share * len(proven):
+        raise ProofFailed(
+            f"{wrong} of {len(proven)} lines were not heard as written in {language.name}.",
+            hint="Nothing was published. QA_FAIL_SHARE=1 publishes such tracks too, QA=off takes "
+            "them as they come.",
         )
 
 

@@ -65,6 +65,7 @@ def full_specs(settings: Settings) -> EngineSpecs:
         diarizer_fallback=_d_vectors(settings) if settings.diarization_fallback else None,
         listener=EngineSpec(f"{_ENGINES}.listener:VoiceListener"),
         understands=True,
+        proves=True,
         clones=settings.tts_model is TtsModel.XTTS,
         speaks=speaks,
         speech=_SPEECH[settings.tts_model],

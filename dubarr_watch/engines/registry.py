@@ -65,4 +65,5 @@ def _embedded(settings: Settings) -> EngineSpecs:
             owns_process=True,
         ),
         embedded=True,
+        proves=True,
     )

@@ -36,6 +36,7 @@ class EngineSpecs:
         speaks: ISO 639-1 codes of what the synthesizer speaks; None when it is asked.
         speech: What the synthesizer is called.
         needs: What each engine needs of a device, in the order of the stages.
+        proves: Whether the transcriber hears words, so that takes can be compared with their text.
     """
 
     transcriber: EngineSpec
@@ -52,6 +53,7 @@ class EngineSpecs:
     speaks: frozenset[str] | None = None
     speech: str = ""
     needs: tuple[StageNeed, ...] = ()
+    proves: bool = False
 
     def refusal(self, language: Language) -> str:
         """Say why a language cannot be dubbed into; empty when it can."""

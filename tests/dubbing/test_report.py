@@ -43,15 +43,15 @@ def test_the_names_are_the_public_ones() -> None:
     found = json.loads(json.dumps(report))
     assert list(found["lines"][0]) == [
         "index", "start_s", "end_s", "placed_s", "slot_s", "take_s", "speed", "attempts",
-        "speaker", "source_text", "text", "outcome",
+        "speaker", "source_text", "text", "outcome", "wer", "heard", "similarity", "check",
     ]  # fmt: skip
     assert list(found["summary"]) == [
         "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
         "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
-        "peak_rss_mib", "notes", "llm", "speech_chars",
+        "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
     ]  # fmt: skip
     assert {str(outcome) for outcome in Outcome} == {
-        "ok", "retried", "fallback_voice", "trimmed", "silent",
+        "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken",
     }  # fmt: skip
 
 
