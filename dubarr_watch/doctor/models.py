@@ -15,6 +15,7 @@ from dubarr_watch.engines.catalog import ModelList, ModelState, ModelStatus, mod
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.placing import models_needed
 from dubarr_watch.engines.registry import specs_for
+from dubarr_watch.gpu.plan import Where
 from dubarr_watch.settings import Settings, resolve_profile
 
 _PULL = "dubarr-watch models pull"
@@ -55,7 +56,12 @@ def check_models_space(name: str, settings: Settings) -> CheckResult:
 
 def check_translation(name: str, settings: Settings) -> CheckResult:
     """Start the translator with its model, and end it: it may lack a library of the system."""
-    spec = specs_for(resolve_profile(settings), settings).translator
+    specs, plan = make_plan_now(settings)
+    placed = plan.of("translator")
+    if placed is not None and placed.where is Where.SERVICE:
+        where = settings.openai_base_url or "the OpenAI API"
+        return skipped(name, f"{settings.llm_model} of {where} is first asked by a job: it costs.")
+    spec = specs.translator
     with EngineHost(settings).engine("translator", spec, stall_s=_START_S) as engine:
         engine.shorten("en", [])
     return ok(name, "It starts, and its model loads.")

@@ -223,6 +223,13 @@ class TestConfiguration:
         ]  # fmt: skip
         assert lines[-1] == "No GPU is used; one job at a time."
 
+    def test_a_service_that_costs_is_not_tried(self, home: Home) -> None:
+        """And nobody claims that it works."""
+        keys = {"openai_api_key": "k", "hf_token": "t", "coqui_tos_agreed": True}
+        result = one("translation", device="cpu", **keys)
+        assert result.state is CheckState.SKIPPED
+        assert "gpt-4.1-mini" in result.found
+
     def test_full_names_languages_that_its_voice_does_not_speak(self, home: Home) -> None:
         """With those that it does."""
         keys = {"openai_api_key": "k", "hf_token": "t", "coqui_tos_agreed": True}

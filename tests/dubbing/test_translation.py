@@ -317,6 +317,21 @@ class TestBadAnswers:
         """Names, interjections, numbers in other forms and dense scripts are no mistakes."""
         assert not looks_wrong(source, answer, MIN_BUDGET_CHARS)
 
+    @pytest.mark.parametrize(
+        ("source", "answer", "wrong"),
+        [
+            ("It is 20 miles to the coast.", "Hasta la costa hay 32 kilómetros.", False),
+            ("It was 90 degrees Fahrenheit.", "Hacía 32 grados.", False),
+            ("It is 90° out there.", "Hace 32 grados ahí fuera.", False),
+            ("It is 20 minutes to the coast.", "Hasta la costa hay 32 minutos.", True),
+        ],
+    )
+    def test_units_may_be_converted_and_other_numbers_may_not(
+        self, source: str, answer: str, wrong: bool
+    ) -> None:
+        """Whoever dubs turns miles into kilometres; 20 minutes stay 20."""
+        assert looks_wrong(source, answer, 60) is wrong
+
 
 class TestSubtitles:
     LINES = (line(0, "I am here."), line(1, "You are not."), line(2, "Who is it then?"))
