@@ -7,6 +7,7 @@ end of `MIGRATIONS`. Each is written in SQL and not with the models, which only 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ Migration = Callable[["Database"], None]
 def migrate(database: Database, migrations: Sequence[Migration]) -> None:
     """Bring an opened database to the last version, one transaction a step.
 
-    A database that already holds something is copied aside first, as `<name>.v<version>.bak`.
+    A new one is made in a single transaction: an onlooker sees nothing of it, or all. One that
+    already holds something is copied aside first, as `<name>.v<version>.bak`.
 
     Raises:
         StoreTooNew: A newer program wrote it.
@@ -26,10 +28,11 @@ def migrate(database: Database, migrations: Sequence[Migration]) -> None:
     version = database.version(newest=len(migrations))
     if 0 < version < len(migrations):
         database.copy_aside(f".v{version}.bak")
-    for number in range(version, len(migrations)):
-        with database.transaction():
-            migrations[number](database)
-            database.execute(f"PRAGMA user_version = {number + 1}")
+    with nullcontext() if version else database.transaction():
+        for number in range(version, len(migrations)):
+            with database.transaction():
+                migrations[number](database)
+                database.execute(f"PRAGMA user_version = {number + 1}")
 
 
 def _first_release(database: Database) -> None:
