@@ -157,7 +157,7 @@ def _local_translator(settings: Settings) -> tuple[EngineSpec, StageNeed]:
     model = settings.llm_file or settings.models_dir / "gemma-3-12b-it-q4_k_m" / "model.gguf"
     one, two = (
         local_spec(
-            LocalModel(model, slots, settings.llm_context),
+            LocalModel(model, slots, settings.llm_context, settings.llama_server),
             threads=usable_threads(settings),
             most_mib=_PLENTY_MIB,
             keep_alive_s=settings.keep_alive,

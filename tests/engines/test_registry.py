@@ -118,6 +118,15 @@ class TestPlanned:
         assert specs.translator.need is None
         assert specs.translator.options["slots"] == 1
 
+    def test_a_server_program_can_be_named(
+        self, monkeypatch: pytest.MonkeyPatch, server: Path
+    ) -> None:
+        """LLAMA_SERVER, where it is not on PATH."""
+        monkeypatch.setenv("PATH", "/nowhere")
+        specs, _ = full(LARGE, llm_backend="local", llama_server=server)
+        assert specs.translator.options["program"] == server
+        assert specs.translator.need is not None
+
     def test_on_one_small_card_they_take_turns(self, server: Path) -> None:
         specs, _ = full(SMALL, llm_backend="local")
         assert not specs.side_by_side
