@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import importlib.util
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from tts_sidecar.engines.base import EngineOptions, Order, Speech, Voice, Work
@@ -84,7 +85,7 @@ class XttsEngine:
         """Those of XTTS v2 whose libraries are there."""
         return {code: self.name for code in LANGUAGES if code not in self.unspoken}
 
-    @property
+    @cached_property
     def unspoken(self) -> Mapping[str, str]:
         """Languages of XTTS v2 that need a library that is not there."""
         return {
