@@ -228,11 +228,11 @@ def _closed_to_queued(video: Path, videos: Path, settings: Settings) -> float:
     return time.monotonic() - closed
 
 
-def as_table(rows: list[Measured]) -> str:
+def as_table(rows: list[Measured], what: str = "Embedded profile") -> str:
     """Return the rows as a Markdown table with machine and date above it."""
     cpu = platform.processor() or platform.machine()
     head = (
-        f"Embedded profile, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({cpu}), "
+        f"{what}, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({cpu}), "
         f"{psutil.virtual_memory().total / 2**30:.0f} GiB, Python {platform.python_version()}\n\n"
         "| what | measured | goal |\n| --- | --- | --- |\n"
     )
