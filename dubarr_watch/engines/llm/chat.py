@@ -130,11 +130,10 @@ class ChatService:
         """
         patience = self._patience
         first_s, most_s = patience.first_wait_s, patience.longest_wait_s
-        waits = tenacity.wait_exponential(first_s, most_s) + tenacity.wait_random(0, first_s)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(NotNow),
             stop=tenacity.stop_after_attempt(patience.attempts),
-            wait=lambda state: max(_asked_wait(state), waits(state)),
+            wait=tenacity.wait_exponential(first_s, most_s) + tenacity.wait_random(0, first_s),
             before_sleep=self._note_wait,
             sleep=self._sleep,
             reraise=True,
@@ -184,12 +183,11 @@ class ChatService:
 
     def _note_wait(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        wait_s = state.next_action.sleep if state.next_action else 0.0
         if isinstance(error, NotNow):
             if error.after_s is not None:
                 # Whoever asks meanwhile would only be refused as well.
                 self._not_before = max(self._not_before, time.monotonic() + error.after_s)
-            log.info("translation service waits", reason=error.reason, wait_s=round(wait_s, 2))
+            log.info("translation service waits", reason=error.reason, after_s=error.after_s)
         self._meter.count_retry()
 
     def _sleep(self, seconds: float) -> None:
@@ -201,11 +199,6 @@ class ChatService:
             if left_s <= 0:
                 return
             time.sleep(min(left_s, POLL_S))
-
-
-def _asked_wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return error.after_s or 0.0 if isinstance(error, NotNow) else 0.0
 
 
 class _Dialect:

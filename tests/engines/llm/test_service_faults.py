@@ -5,6 +5,8 @@ from __future__ import annotations
 import email.utils
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import openai
 import pytest
@@ -58,9 +60,9 @@ def test_a_service_is_given_the_time_that_it_asks_for(asking: Ask) -> None:
     """Nobody asks again before the time in Retry-After."""
     times: list[float] = []
 
-    def noted(data: object) -> object:
+    def noted(data: Mapping[str, Any]) -> object:
         times.append(time.monotonic())
-        return service.good(data)  # type: ignore[arg-type]
+        return service.good(data)
 
     server = OpenAIServer(service.rate_limited(retry_after="0.6"), answer=noted)
     translator, _ = asking(server=server)
@@ -71,15 +73,24 @@ def test_a_service_is_given_the_time_that_it_asks_for(asking: Ask) -> None:
 
 def test_a_limit_that_one_request_meets_holds_for_all(asking: Ask) -> None:
     """While a service has asked to wait, no other request goes out either."""
-    translator, server = asking(service.rate_limited(retry_after="0.5"), slots=1)
-    threads = [
-        threading.Thread(target=translator.translate, args=(request(line),)) for line in LINES[:2]
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(server.asked) == 3
+    times: list[float] = []
+
+    def noted(data: Mapping[str, Any]) -> object:
+        times.append(time.monotonic())
+        return service.good(data)
+
+    server = OpenAIServer(service.rate_limited(retry_after="1"), answer=noted)
+    translator, _ = asking(server=server, slots=2)
+    began = time.monotonic()
+    refused = threading.Thread(target=translator.translate, args=(request(LINES[0]),))
+    refused.start()
+    deadline = time.monotonic() + 20
+    while not translator.usage().retries and time.monotonic() < deadline:
+        time.sleep(0.01)
+    translator.translate(request(LINES[1]))
+    refused.join()
+    assert len(times) == 2
+    assert min(times) - began >= 1
 
 
 def test_a_service_that_never_recovers_is_busy(asking: Ask) -> None:
