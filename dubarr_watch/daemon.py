@@ -16,6 +16,7 @@ from types import FrameType
 
 import structlog
 
+from dubarr_watch.dubbing.keeping import is_kept
 from dubarr_watch.dubbing.leftovers import remove_leftovers
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.engines import catalog
@@ -41,7 +42,7 @@ from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import Library
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.notify import Notifier, event_for
-from dubarr_watch.runner import Ended, JobRunner
+from dubarr_watch.runner import Ended, JobRunner, keeping_of
 from dubarr_watch.settings import Profile, Settings, almost_full, in_words, resolve_profile
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
@@ -53,6 +54,10 @@ log = structlog.get_logger(__name__)
 
 QUEUE_POLL_S = 2.0
 """How soon the daemon sees what another process queued (retry, cancel, dub)."""
+
+
+SWEEP_EVERY_S = 86_400.0
+"""How often what is kept of finished jobs is looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +210,16 @@ class Daemon:
             on_end=on_end,
             poll_s=QUEUE_POLL_S,
         )
+        threading.Thread(
+            target=self._sweep_daily, args=(workshop.store,), name="sweeper", daemon=True
+        ).start()
         if self._stopping.is_set():  # asked before there was anybody to ask
             self._workers.stop()
         self._workers.run()
+
+    def _sweep_daily(self, store: Store) -> None:
+        while not self._settings.debug_mode and not self._stopping.wait(SWEEP_EVERY_S):
+            keeping_of(self._settings, store).prune()
 
     def _greet(self, workshop: Workshop) -> None:
         settings = self._settings
@@ -266,11 +278,12 @@ def _only_one(config_dir: Path) -> Iterator[None]:
 
 
 def _sweep(settings: Settings, store: Store) -> None:
-    """Remove work folders of jobs that are over or unknown."""
+    """Remove work folders of jobs that are over or unknown, but for what `redo` needs a while."""
     if settings.debug_mode:
         return
+    keeping_of(settings, store).prune()
     kept = {JobState.QUEUED, JobState.WAITING, JobState.RUNNING, JobState.FAILED}
     for folder in settings.work_dir.iterdir():
         job = store.jobs.find(folder.name) if folder.name.isdigit() else None
-        if job is None or job.state not in kept:
+        if job is None or (job.state not in kept and not is_kept(folder)):
             shutil.rmtree(folder, ignore_errors=True)

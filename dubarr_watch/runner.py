@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 import structlog
 
+from dubarr_watch.dubbing.keeping import Keeping
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.dubbing.results import JobResult, LanguageResult
 from dubarr_watch.dubbing.workspace import JobControl, Workspace
@@ -117,7 +118,8 @@ class JobRunner:
                 job.id, result.state, reason, event=self.event_for(result.state)
             )
         if result.state is not JobState.FAILED:
-            self._clear(job)
+            made = any(language.report for language in result.languages)
+            (self._keep_work if made else self._clear)(job)
         log.info("job ended", state=result.state, reason=reason, seconds=round(seconds, 1))
         return Ended(ended, result, seconds)
 
@@ -167,10 +169,24 @@ class JobRunner:
         blot = self.settings.without_secrets
         return type(error)(blot(error.message), hint=blot(error.hint), path=error.path)
 
+    def _keep_work(self, job: JobRecord) -> None:
+        if not self.settings.debug_mode:
+            keeping_of(self.settings, self.store).keep(job.id)
+
     def _clear(self, job: JobRecord) -> None:
         if not self.settings.debug_mode:
             folder = self.settings.work_dir / str(job.id)
             Workspace(folder, job.id, self.store.checkpoints).clear()
+
+
+def keeping_of(settings: Settings, store: Store) -> Keeping:
+    """Return what the settings say is kept of finished jobs."""
+    return Keeping(
+        settings.work_dir,
+        store.checkpoints,
+        settings.keep_work_days,
+        settings.keep_work_gib * 2**30,
+    )
 
 
 @dataclass(slots=True)

@@ -131,9 +131,11 @@ class TestAtWork:
         print(f"idle daemon: {rss_mb:.0f} MB, {used_s / wall_s:.2%} of one core")  # noqa: T201
         assert rss_mb < MAX_IDLE_RSS_MB
 
-    def test_no_work_folder_is_left(self, running: Program) -> None:
-        waiting = {str(job.id) for job in running.jobs() if not job.state.ended}
-        assert set(names(running.config / "work")) <= waiting
+    def test_no_work_folder_is_left_but_what_redo_needs(self, running: Program) -> None:
+        """Those of finished jobs stay for KEEP_WORK_DAYS."""
+        done = (JobState.DONE, JobState.DONE_WITH_WARNINGS)
+        kept = {str(job.id) for job in running.jobs() if job.state in done or not job.state.ended}
+        assert set(names(running.config / "work")) <= kept
 
 
 class TestDeath:

@@ -221,7 +221,10 @@ class TestCheckpoints:
         assert shop.run(job).job.state is JobState.DONE
         assert (film.parent / "Better.Dubarr.es.mka").exists()
 
-    def test_a_finished_job_leaves_no_work_folder(self, shop: Shop, film: Path) -> None:
+    def test_a_finished_job_leaves_no_work_folder_when_none_is_to_be_kept(
+        self, shop: Shop, film: Path
+    ) -> None:
+        shop.set(keep_work_days=0)
         ended = shop.dub(film, "es")
         assert not shop.work(ended.job).exists()
         assert stages(shop, ended.job) == []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import typer
 from rich.markup import escape
@@ -18,6 +16,7 @@ from dubarr_watch.cli.common import (
     ready_settings,
     show_error,
 )
+from dubarr_watch.cli.finding import found_job
 from dubarr_watch.errors import (
     DubarrError,
     IllegalTransition,
@@ -115,7 +114,7 @@ def _for_each(names: list[str], settings: Settings, act: _Act) -> None:
         store.jobs.recover(lambda owner: owner_is_alive(settings.config_dir, owner))
         for name in dict.fromkeys(names):
             try:
-                job = _found(store, name)
+                job = found_job(store, name)
                 what = act(store, job)
             except DubarrError as error:
                 show_error(error)
@@ -125,35 +124,6 @@ def _for_each(names: list[str], settings: Settings, act: _Act) -> None:
                 out.print(f"Job {job.id} ({video}) {what}.")
     if failures:
         raise typer.Exit(failures[0])
-
-
-def _found(store: Store, name: str) -> JobRecord:
-    job = store.jobs.find(name)
-    if job is not None:
-        return job
-    known = [*store.jobs.running(), *store.jobs.queue(), *store.jobs.recent(1000)]
-    if not known:
-        raise NotInStore("There are no jobs yet.", hint="dubarr-watch dub FILE makes one.")
-    if name.isdecimal():
-        newest = sorted({job.id for job in known}, reverse=True)[:5]
-        listed = ", ".join(map(str, newest))
-        raise NotInStore(
-            f"There is no job {name}.",
-            hint=f"The newest are {listed}; `dubarr-watch status` tells more.",
-        )
-    raise NotInStore(
-        f"There is no job for '{printable(name)}'.",
-        hint=_nearest(Path(name).name, known),
-    )
-
-
-def _nearest(name: str, known: list[JobRecord]) -> str:
-    by_name = {job.video.path.name: job for job in reversed(known)}
-    near = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
-    if not near:
-        return "`dubarr-watch status` lists the jobs."
-    told = [f"{by_name[one].id} ({printable(by_name[one].video.path)})" for one in near]
-    return f"Did you mean job {' or '.join(told)}?"
 
 
 @contextmanager

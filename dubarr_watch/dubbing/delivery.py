@@ -190,6 +190,8 @@ class Delivery:
             ),
             notes=dub.notes,
         )
+        self.work.keep("understood", Understood, self.understood)
+        self.work.keep(f"dub.{code}", Dub, dub)
         to_check = _to_check(dub)
         state = JobState.DONE_WITH_WARNINGS if to_check else JobState.DONE
         video = printable(self.store.videos.get(self.video.record.id).path)

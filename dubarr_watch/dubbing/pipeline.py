@@ -13,6 +13,7 @@ import structlog
 
 from dubarr_watch.dubbing.delivery import Delivery, check_delivery
 from dubarr_watch.dubbing.dub import Dub, Understood
+from dubarr_watch.dubbing.keeping import is_kept
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
 from dubarr_watch.dubbing.track import TrackMaker, share_before
 from dubarr_watch.dubbing.understanding import Understanding
@@ -78,7 +79,10 @@ class Pipeline:
         """
         video = open_video(job.video, self.store)
         check_delivery(self.settings, job, video)
-        work = Workspace(self.settings.work_dir / str(job.id), job.id, self.store.checkpoints)
+        folder = self.settings.work_dir / str(job.id)
+        if is_kept(folder):  # of a run that finished: another is to make everything anew
+            Workspace(folder, job.id, self.store.checkpoints).clear()
+        work = Workspace(folder, job.id, self.store.checkpoints)
         with MemoryMeter().watching() as meter:
             run = _Run(self, job, video, work, control, meter)
             try:

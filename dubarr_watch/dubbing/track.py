@@ -110,12 +110,26 @@ class TrackMaker:
         report("cast", share_before("cast"))
         speaking = stage_progress("synthesize", report)
         parts, fitted = self._speak(language, wording, slots, translating, speaking)
-        left_silent = _left_silent(wording.lines, fitted)
-        _refuse_holes(left_silent, len(fitted), language)
-        misspoken = sum(done.outcome is Outcome.MISSPOKEN for done in fitted)
+        _refuse_holes(_left_silent(parts, fitted), len(fitted), language)
         _refuse_misspoken(fitted, self.settings.qa_fail_share, language)
+        return self.finish(language, parts, fitted, notes, stage_progress("mix", report))
+
+    def finish(
+        self,
+        language: Language,
+        parts: list[Part],
+        fitted: list[FittedTake],
+        notes: list[str],
+        progress: Progress,
+    ) -> Dub:
+        """Mix fitted takes.
+
+        Raises:
+            MediaError: ffmpeg failed, or the loudness cannot be reached.
+            JobCancelled: Somebody asked for it.
+        """
         self._keep_lines(language, parts, fitted)
-        mixed = self._mix(language, parts, fitted, stage_progress("mix", report))
+        mixed = self._mix(language, parts, fitted, progress)
         return Dub(
             language=language,
             audio=mixed.audio,
@@ -124,9 +138,9 @@ class TrackMaker:
             fitted=fitted,
             loudness=mixed.loudness,
             cut_short=sum(done.outcome is Outcome.TRIMMED for done in fitted),
-            left_silent=left_silent,
+            left_silent=_left_silent(parts, fitted),
             notes=notes,
-            misspoken=misspoken,
+            misspoken=sum(done.outcome is Outcome.MISSPOKEN for done in fitted),
         )
 
     def _speak(
@@ -159,7 +173,7 @@ class TrackMaker:
                 side_by_side=self.specs.side_by_side,
                 dispatchers=self.dispatchers,
                 job=self.job.id,
-                listener=self._listener(language, voices),
+                listener=self.listener(language, voices),
             )
             key = content_key(
                 [part.key for part in parts], self.settings.max_speedup, studio.listener is not None
@@ -189,7 +203,7 @@ class TrackMaker:
             for line, said, slot in zip(known.lines, wording, slots, strict=True)
         ]
 
-    def _listener(self, language: Language, voices: Sequence[Voice]) -> Listener | None:
+    def listener(self, language: Language, voices: Sequence[Voice]) -> Listener | None:
         """Return who listens to takes, where that is wished and would tell something."""
         spec, code = self.specs.transcriber, language.code
         if self.settings.qa is Qa.OFF or not self.specs.proves or code not in WHISPER_LANGUAGES:
@@ -287,10 +301,10 @@ def share_before(stage: str) -> float:
     return sum(STAGE_SHARES[name] for name in names[: names.index(stage)])
 
 
-def _left_silent(wording: Sequence[TranslatedLine], fitted: Sequence[FittedTake]) -> int:
+def _left_silent(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> int:
     return sum(
-        done.outcome is Outcome.SILENT and said.origin is not Origin.JOINED
-        for said, done in zip(wording, fitted, strict=True)
+        done.outcome is Outcome.SILENT and not part.joined
+        for part, done in zip(parts, fitted, strict=True)
     )
 
 

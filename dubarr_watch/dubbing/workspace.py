@@ -131,6 +131,20 @@ class Workspace:
         )
         return result
 
+    def keep(self, name: str, kind: type[T], value: T) -> None:
+        """Write a value down for whoever makes a line anew once the job is over."""
+        text = json.dumps(TypeAdapter(kind).dump_python(value), default=_plain)
+        write_atomically(self.folder / f"{name}.kept.json", text.encode("ascii"))
+
+    def kept(self, name: str, kind: type[T]) -> T | None:
+        """Return a value that was written down; nothing when it is not there or not whole."""
+        try:
+            text = (self.folder / f"{name}.kept.json").read_bytes()
+            value = TypeAdapter(kind).validate_python(json.loads(text))
+        except (OSError, ValueError):
+            return None
+        return value if _files_are_there(value) else None
+
     def stage_seconds(self, language: str) -> dict[str, float]:
         """Return what each finished stage took for one language, shared stages included."""
         return self._checkpoints.stage_seconds(self._job_id, language)

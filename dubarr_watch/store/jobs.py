@@ -147,6 +147,24 @@ class Jobs(JobViews, JobResults):
                 self._database.run(Notification.insert(**pending_row(job_id, event)))
             return self.get(job_id)
 
+    def amend(self, job_id: int, state: JobState, reason: str = "") -> JobRecord:
+        """Change how a job ended, after a line of it was made anew.
+
+        Args:
+            job_id: The job.
+            state: Its end now.
+            reason: Plain words.
+
+        Raises:
+            IllegalTransition: It has not ended.
+        """
+        if not state.ended:
+            raise ValueError(f"a job does not end {state}")
+        with self._database.transaction():
+            self._must_be(job_id, tuple(s for s in JobState if s.ended), f"ended as {state}")
+            self._set(job_id, state=state, reason=reason)
+            return self.get(job_id)
+
     def requeue(self, job_id: int, reason: str = "", *, waiting: bool = False) -> JobRecord:
         """Put a running job back, to go on at its last checkpoint.
 

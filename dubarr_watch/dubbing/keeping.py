@@ -1,0 +1,93 @@
+"""Work folders of finished jobs: kept for a while, so that single lines can be made anew."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from dubarr_watch.dubbing.workspace import Workspace
+from dubarr_watch.storage import write_atomically
+from dubarr_watch.store.checkpoints import Checkpoints
+
+log = structlog.get_logger(__name__)
+
+_MARK = "finished"
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What is kept of finished jobs.
+
+    Attributes:
+        folder: CONFIG_DIR/work.
+        checkpoints: Which go with the folders.
+        days: KEEP_WORK_DAYS.
+        most_bytes: KEEP_WORK_GIB, in bytes.
+        now: The time, in seconds since 1970.
+    """
+
+    folder: Path
+    checkpoints: Checkpoints
+    days: float
+    most_bytes: float
+    now: Callable[[], float] = time.time
+
+    def keep(self, job: int) -> None:
+        """Keep the work folder of a job that has just finished, or clear it when none is kept."""
+        folder = self.folder / str(job)
+        if self.days > 0 and self.most_bytes > 0 and folder.is_dir():
+            write_atomically(folder / _MARK, b"")
+        else:
+            self._clear(folder)
+        self.prune()
+
+    def prune(self) -> list[int]:
+        """Clear what is kept too long, then the oldest until the rest has room; return the jobs."""
+        found = sorted(((_finished_at(folder), folder) for folder in self._kept()), reverse=True)
+        left, cleared = self.most_bytes, []
+        for finished_at, folder in found:
+            left -= _size_bytes(folder)
+            if left < 0 or self.now() - finished_at > self.days * _DAY_S:
+                self._clear(folder)
+                cleared.append(int(folder.name))
+        if cleared:
+            log.info("kept work cleared", jobs=cleared)
+        return cleared
+
+    def _kept(self) -> Iterable[Path]:
+        if not self.folder.is_dir():
+            return []
+        return [f for f in self.folder.iterdir() if f.name.isdecimal() and is_kept(f)]
+
+    def _clear(self, folder: Path) -> None:
+        if folder.is_dir():
+            Workspace(folder, int(folder.name), self.checkpoints).clear()
+
+
+def is_kept(folder: Path) -> bool:
+    """Tell whether a work folder is that of a finished job."""
+    return (folder / _MARK).is_file()
+
+
+def _finished_at(folder: Path) -> float:
+    try:
+        return (folder / _MARK).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _size_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            found = path.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+        except FileNotFoundError:
+            continue  # it went between listing and looking
+    return total

@@ -1,0 +1,236 @@
+"""One line of a finished dub made anew, and what is kept for it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dubarr_watch.dubbing.keeping import Keeping, is_kept
+from dubarr_watch.dubbing.redo import Redo
+from dubarr_watch.dubbing.results import LanguageResult
+from dubarr_watch.dubbing.workspace import JobControl
+from dubarr_watch.engines.base import EngineSpec
+from dubarr_watch.errors import IllegalTransition, SynthesisFailed, WrongUsage
+from dubarr_watch.languages import parse_language
+from dubarr_watch.library.naming import fingerprint
+from dubarr_watch.media import probe
+from dubarr_watch.settings import Qa
+from dubarr_watch.store.records import JobRecord, JobState
+from tests.composing import Shop, make_talk, open_shop, sha256, states
+
+ES = parse_language("es")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with open_shop(tmp_path) as shop:
+        yield telling(shop)
+
+
+@pytest.fixture
+def film(shop: Shop) -> Path:
+    return make_talk(shop.videos / "Film.mkv")
+
+
+def telling(shop: Shop, **synthesizer: Any) -> Shop:
+    """Let the engines carry words, so that takes can be heard back."""
+    fakes = "tests.telling_fakes"
+    shop.specs = replace(
+        shop.specs,
+        transcriber=EngineSpec(f"{fakes}:HearingTranscriber"),
+        synthesizer=EngineSpec(f"{fakes}:TellingSynthesizer", synthesizer),
+        proves=True,
+    )
+    return shop
+
+
+def redo(shop: Shop, job: JobRecord, line: int, text: str | None = None) -> LanguageResult:
+    now = shop.store.jobs.get(job.id)
+    desk = Redo(shop.settings, shop.store, shop.host, shop.specs, now, JobControl())
+    return desk.line(ES, line, text)
+
+
+def report(shop: Shop, job: JobRecord) -> dict[str, Any]:
+    path = shop.settings.reports_dir / f"{job.id}.es.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+class TestProofInAJob:
+    def test_every_line_says_what_was_heard(self, shop: Shop, film: Path) -> None:
+        ended = shop.dub(film, "es")
+        assert states(ended) == {"es": JobState.DONE}
+        found = report(shop, ended.job)
+        assert {line["wer"] for line in found["lines"]} == {0.0}
+        assert (found["summary"]["wer_median"], found["summary"]["lines_to_check"]) == (0.0, 0)
+
+    def test_lines_that_stay_wrong_are_counted_in_the_reason(self, shop: Shop, film: Path) -> None:
+        telling(shop, stumble_on="tahW")
+        shop.set(qa_fail_share=1.0)
+        ended = shop.dub(film, "es")
+        wrong = [line["index"] for line in report(shop, ended.job)["lines"] if line["check"]]
+        assert wrong
+        assert ended.job.state is JobState.DONE_WITH_WARNINGS
+        noun = "line" if len(wrong) == 1 else "lines"
+        assert ended.job.reason == f"To check: {len(wrong)} {noun} not heard as written."
+
+    def test_too_many_wrong_lines_fail_the_track(self, shop: Shop, film: Path) -> None:
+        """And nothing is published."""
+        telling(shop, stumble_on="es")
+        shop.set(qa_fail_share=0.99, max_attempts=1)
+        ended = shop.dub(film, "es")
+        assert ended.job.state is JobState.FAILED
+        assert "not heard as written in Spanish" in ended.job.reason
+        assert not list(shop.videos.glob("*.mka"))
+
+    @pytest.mark.parametrize("why", ["QA=off", "mock engines", "a language nobody hears"])
+    def test_nobody_listens_where_that_would_tell_nothing(
+        self, shop: Shop, film: Path, why: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if why == "QA=off":
+            shop.set(qa=Qa.OFF)
+        elif why == "mock engines":
+            shop.specs = replace(shop.specs, proves=False)
+        else:
+            monkeypatch.setattr("dubarr_watch.dubbing.track.WHISPER_LANGUAGES", frozenset())
+        ended = shop.dub(film, "es")
+        assert {line["wer"] for line in report(shop, ended.job)["lines"]} == {None}
+        assert report(shop, ended.job)["summary"]["wer_median"] is None
+
+
+class TestRedo:
+    def test_another_wording_is_spoken_and_published(self, shop: Shop, film: Path) -> None:
+        """The track, its subtitles and the report; no other line is spoken, nothing translated."""
+        ended = shop.dub(film, "es")
+        before = report(shop, ended.job)
+        track = shop.track(ended.job)
+        old, calls = sha256(track), len(shop.spy.calls)
+        result = redo(shop, ended.job, 1, "Otra cosa muy distinta.")
+        assert result.state is JobState.DONE
+        assert shop.spy.spoken(calls) == [("es", 1)]
+        assert {call.kind for call in shop.spy.calls[calls:]} == {"synthesizer", "transcriber"}
+        after = report(shop, ended.job)
+        assert after["lines"][1]["text"] == after["lines"][1]["text"] == "Otra cosa muy distinta."
+        assert after["lines"][1]["wer"] == 0.0
+        assert [line for line in after["lines"] if line["index"] != 1] == [
+            line for line in before["lines"] if line["index"] != 1
+        ]
+        assert after["summary"]["stage_seconds"].keys() == before["summary"]["stage_seconds"].keys()
+        assert sha256(track) != old
+        assert after["summary"]["loudness_lufs"] == pytest.approx(-23, abs=0.5)
+        assert "Otra cosa muy distinta." in track.with_suffix(".srt").read_text(encoding="utf-8")
+        known = shop.store.outputs.by_path(track)
+        assert known is not None
+        assert known.fingerprint == fingerprint(track), "the library knows the file as ours"
+
+    def test_without_a_text_another_take_is_made(self, shop: Shop, film: Path) -> None:
+        """Of the same words, again and again, each in another file than the ones before."""
+        ended = shop.dub(film, "es")
+        first = report(shop, ended.job)["lines"][0]
+        for number in (1, 2):
+            calls = len(shop.spy.calls)
+            redo(shop, ended.job, 0)
+            line = report(shop, ended.job)["lines"][0]
+            assert (line["text"], line["attempts"]) == (first["text"], first["attempts"] + number)
+            targets = {
+                call.arguments["target"].parent.name
+                for call in shop.spy.calls[calls:]
+                if call.method == "synthesize"
+            }
+            assert targets == {f"redo-{number}"}
+
+    def test_a_line_that_was_wrong_is_right_again(self, shop: Shop, film: Path) -> None:
+        telling(shop, stumble_on="tahW")
+        shop.set(qa_fail_share=1.0)
+        ended = shop.dub(film, "es")
+        wrong = [line["index"] for line in report(shop, ended.job)["lines"] if line["check"]]
+        for index in wrong:
+            result = redo(shop, ended.job, index, "Ahora sí se entiende.")
+        assert (result.state, result.reason) == (JobState.DONE, "")
+
+    def test_inside_a_video_the_track_is_replaced(self, shop: Shop, film: Path) -> None:
+        """The video keeps one dub, and stays the video that it was."""
+        ended = shop.dub(film, "es", mode="mux")
+        old = sha256(film)
+        redo(shop, ended.job, 0, "Otra cosa muy distinta.")
+        titles = [stream.title for stream in probe(film).of_kind("audio")]
+        assert titles.count("Spanish (AI dub)") == 1
+        assert sha256(film) != old
+        assert shop.store.videos.get(ended.job.video.id).fingerprint == fingerprint(film)
+        redo(shop, ended.job, 0)
+        assert len(probe(film).of_kind("audio")) == 2
+
+    def test_what_cannot_be_made_anew_says_why(self, shop: Shop, film: Path) -> None:
+        ended = shop.dub(film, "es")
+        with pytest.raises(WrongUsage, match="no line 99"):
+            redo(shop, ended.job, 99)
+        with (shop.work(ended.job) / "redo.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with pytest.raises(IllegalTransition, match="just now"):
+                redo(shop, ended.job, 0)
+        old = sha256(shop.track(ended.job))
+        telling(shop, refuse=".wav")
+        with pytest.raises(SynthesisFailed):
+            redo(shop, ended.job, 0, "Otra cosa.")
+        assert sha256(shop.track(ended.job)) == old
+        (shop.work(ended.job) / "dub.es.kept.json").unlink()
+        with pytest.raises(IllegalTransition, match="Nothing is kept"):
+            redo(shop, ended.job, 0)
+
+    def test_a_job_that_runs_again_begins_anew(self, shop: Shop, film: Path) -> None:
+        """What is kept for redo is no checkpoint: `retry` of such a job makes all of it."""
+        telling(shop, stumble_on="tahW")
+        shop.set(qa_fail_share=1.0)
+        ended = shop.dub(film, "es")
+        assert ended.job.state is JobState.DONE_WITH_WARNINGS
+        telling(shop)
+        shop.store.jobs.retry(ended.job.id)
+        assert shop.run(ended.job).job.state is JobState.DONE
+
+
+class TestKeeping:
+    def keeping(self, tmp_path: Path, shop: Shop, **changes: Any) -> Keeping:
+        plain = Keeping(tmp_path / "work", shop.store.checkpoints, 7, 1000, lambda: 1e6)
+        return replace(plain, **changes)
+
+    def folder(self, tmp_path: Path, job: int, *, age_s: float, size: int = 400) -> Path:
+        folder = tmp_path / "work" / str(job)
+        (folder / "takes").mkdir(parents=True)
+        (folder / "takes" / "bed.wav").write_bytes(b"x" * size)
+        (folder / "finished").touch()
+        os.utime(folder / "finished", (1e6 - age_s, 1e6 - age_s))
+        return folder
+
+    def test_it_goes_after_its_days(self, tmp_path: Path, shop: Shop) -> None:
+        """And not before; what no finished job left is not touched."""
+        week_s = 7 * 86400
+        old = self.folder(tmp_path, 1, age_s=week_s + 1)
+        young = self.folder(tmp_path, 2, age_s=week_s - 1)
+        running = self.folder(tmp_path, 3, age_s=week_s + 1)
+        (running / "finished").unlink()
+        assert self.keeping(tmp_path, shop).prune() == [1]
+        assert (old.exists(), young.exists(), running.exists()) == (False, True, True)
+
+    @pytest.mark.parametrize(("most_bytes", "gone"), [(1200, []), (1199, [1]), (799, [2, 1])])
+    def test_the_oldest_go_when_there_is_no_room(
+        self, tmp_path: Path, shop: Shop, most_bytes: int, gone: list[int]
+    ) -> None:
+        for job in (1, 2, 3):
+            self.folder(tmp_path, job, age_s=1000 - job)
+        assert self.keeping(tmp_path, shop, most_bytes=most_bytes).prune() == gone
+
+    @pytest.mark.parametrize(("days", "kept"), [(0.0, False), (7.0, True)])
+    def test_a_finished_job_is_kept_as_long_as_the_settings_say(
+        self, shop: Shop, film: Path, days: float, kept: bool
+    ) -> None:
+        shop.set(keep_work_days=days)
+        ended = shop.dub(film, "es")
+        assert is_kept(shop.work(ended.job)) is kept
+        assert bool(shop.store.checkpoints.stages(ended.job.id)) is kept
