@@ -18,12 +18,13 @@ from tests.composing import make_talk, open_shop
 REPORT = ["job", "video", "language", "state", "lines", "summary"]
 LINE = [
     "index", "start_s", "end_s", "placed_s", "slot_s", "take_s", "speed", "attempts", "speaker",
-    "source_text", "text", "outcome", "wer", "heard", "similarity", "check",
+    "source_text", "text", "outcome", "wer", "heard", "similarity", "check", "why",
 ]  # fmt: skip
 SUMMARY = [
     "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
     "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
     "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
+    "starts_within", "takes_per_line",
 ]  # fmt: skip
 STAGES = [
     "extract", "transcribe", "diarize", "lines", "translate", "cast", "synthesize", "mix",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubarr_watch.dubbing.fit_planner import EARLY_S, LATE_S
 from dubarr_watch.dubbing.fitting import WITHIN_S, Outcome
 from dubarr_watch.dubbing.levels import Loudness
 from dubarr_watch.dubbing.speaking import FittedTake, Part
@@ -42,6 +43,7 @@ class LineReport:
     heard: str = ""
     similarity: float | None = None
     check: bool = False
+    why: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ class Summary:
         speech_chars: Characters given to the voice, all attempts together.
         wer_median: Median word error rate of the takes; nothing when nobody listened.
         lines_to_check: Lines that are silent, cut short or not heard as written.
+        starts_within: Share of the takes that start no more than 45 ms before and 125 ms after
+            the original.
+        takes_per_line: Takes made, by lines that have one.
     """
 
     lines: int
@@ -89,6 +94,8 @@ class Summary:
     speech_chars: int = 0
     wer_median: float | None = None
     lines_to_check: int = 0
+    starts_within: float = 1.0
+    takes_per_line: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,7 @@ def line_reports(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> list[Li
             wer=done.proof.wer if done.proof else None,
             heard=done.proof.heard if done.proof else "",
             check=done.outcome in _TO_CHECK and not part.joined,
+            why=list(done.fit.why),
         )
         for part, done in zip(parts, fitted, strict=True)
     ]
@@ -204,7 +212,18 @@ def summarize(
         speech_chars=costs.spent.speech_chars,
         wer_median=round(float(np.median(errors)), 3) if errors else None,
         lines_to_check=sum(line.check for line in lines),
+        starts_within=round(sum(map(_starts_within, heard)) / len(heard), 4) if heard else 1.0,
+        takes_per_line=_takes_per_line(lines),
     )
+
+
+def _starts_within(line: LineReport) -> bool:
+    return -EARLY_S - 1e-3 <= line.placed_s - line.start_s <= LATE_S + 1e-3
+
+
+def _takes_per_line(lines: Sequence[LineReport]) -> float:
+    spoken = [line.attempts for line in lines if line.attempts]
+    return round(sum(spoken) / len(spoken), 3) if spoken else 0.0
 
 
 def _llm(used: Usage) -> dict[str, float] | None:

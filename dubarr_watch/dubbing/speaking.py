@@ -1,4 +1,4 @@
-"""Wordings into fitted takes: synthesis, shorter wordings where needed, a last touch of speed.
+"""Wordings into fitted takes: synthesis, other wordings where needed, then as the plan says.
 
 Each take is a checkpoint: a job that is interrupted here goes on with the first line that has no
 take yet.
@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dubarr_watch.dubbing.fitting import Fit, Outcome, Take, fit
+from dubarr_watch.dubbing.fit_planner import FitLine, FitPlan, plan_in_slots
+from dubarr_watch.dubbing.fitting import Fit, Outcome, Take
 from dubarr_watch.dubbing.proof import Proof, prove
 from dubarr_watch.dubbing.recording import record_lines
 from dubarr_watch.dubbing.studio import Part, Studio, TakeKeeper
-from dubarr_watch.media import input_arguments, output_name, run_ffmpeg
+from dubarr_watch.dubbing.take_audio import take_shape, write_changed
 
 __all__ = ["FittedTake", "Part", "Studio", "TakeKeeper", "fit_takes", "speak_lines"]
 
@@ -70,9 +71,11 @@ def fit_takes(
         proofs: What was heard in takes, by index.
     """
     known = proofs or {}
-    fitted = (_fitted(part, takes.get(part.line.index), studio) for part in parts)
+    own = [takes.get(part.line.index) for part in parts]
+    plans = _plans(parts, own, studio)
     return [
-        _proven(done, known.get(part.line.index)) for part, done in zip(parts, fitted, strict=True)
+        _proven(_fitted(take, plan, studio), known.get(part.line.index))
+        for part, take, plan in zip(parts, own, plans, strict=True)
     ]
 
 
@@ -83,23 +86,34 @@ def _proven(done: FittedTake, proof: Proof | None) -> FittedTake:
     return replace(done, outcome=outcome, proof=proof)
 
 
-def _fitted(part: Part, take: Take | None, studio: Studio) -> FittedTake:
+def _plans(parts: Sequence[Part], takes: Sequence[Take | None], studio: Studio) -> list[FitPlan]:
+    """Plan all takes; only those that are too long have to be listened to for their pauses."""
+    slots = [part.slot for part in parts]
+    lines = [_fit_line(part, take) for part, take in zip(parts, takes, strict=True)]
+    plans = plan_in_slots(lines, slots, studio.max_speedup)
+    for i, (take, plan) in enumerate(zip(takes, plans, strict=True)):
+        if take is not None and plan.wanted_s is not None:
+            studio.stop_if_cancelled()
+            shape = take_shape(take.path, take.text)
+            lines[i] = replace(lines[i], pauses=shape.pauses, word_ends_s=shape.word_ends_s)
+    return plan_in_slots(lines, slots, studio.max_speedup)
+
+
+def _fit_line(part: Part, take: Take | None) -> FitLine:
+    length_s = take.duration_s if take else 0.0
+    return FitLine(part.line.start_s, part.line.end_s, length_s)
+
+
+def _fitted(take: Take | None, plan: FitPlan, studio: Studio) -> FittedTake:
     studio.stop_if_cancelled()
-    placed_s = part.slot.start_s
-    if take is None or part.slot.duration_s <= 0:
-        return FittedTake(take, None, placed_s, Fit(1.0, 0.0, trimmed=False), Outcome.SILENT)
-    change = fit(take.duration_s, part.slot.duration_s, studio.max_speedup)
-    path = take.path
-    if change.speed > 1.0:
-        path = take.path.with_name(f"{take.path.stem}-fit.wav")
-        _change_speed(take.path, path, change.speed)
-    outcome = Outcome.TRIMMED if change.trimmed else take.outcome
-    return FittedTake(take, path, placed_s, change, outcome)
-
-
-def _change_speed(source: Path, target: Path, speed: float) -> None:
-    """Write a take at another speed and the same pitch (waveform similarity overlap-add)."""
-    run_ffmpeg(
-        [*input_arguments(source), "-af", f"atempo={speed:.4f}", "-f", "wav", output_name(target)],
-        path=source,
+    change = Fit(
+        plan.speed, plan.duration_s, plan.trimmed, plan.cut_s, tuple(why.value for why in plan.why)
     )
+    if take is None or plan.duration_s <= 0:
+        return FittedTake(take, None, plan.start_s, change, Outcome.SILENT)
+    path = take.path
+    if plan.speed != 1.0 or plan.cuts:
+        path = take.path.with_name(f"{take.path.stem}-fit.wav")
+        write_changed(take.path, path, plan.cuts, plan.speed)
+    outcome = Outcome.TRIMMED if change.trimmed else take.outcome
+    return FittedTake(take, path, plan.start_s, change, outcome)

@@ -43,12 +43,13 @@ def test_the_names_are_the_public_ones() -> None:
     found = json.loads(json.dumps(report))
     assert list(found["lines"][0]) == [
         "index", "start_s", "end_s", "placed_s", "slot_s", "take_s", "speed", "attempts",
-        "speaker", "source_text", "text", "outcome", "wer", "heard", "similarity", "check",
+        "speaker", "source_text", "text", "outcome", "wer", "heard", "similarity", "check", "why",
     ]  # fmt: skip
     assert list(found["summary"]) == [
         "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
         "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
         "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
+            "starts_within", "takes_per_line",
     ]  # fmt: skip
     assert {str(outcome) for outcome in Outcome} == {
         "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken",
@@ -106,6 +107,21 @@ class TestFigures:
     def test_speakers_are_counted_once(self) -> None:
         """Two voices in three lines are two speakers."""
         assert summary_of(LINE, replace(LINE, speaker=1), LINE).speakers == 2
+
+    def test_starts_are_held_against_the_tolerance(self) -> None:
+        """45 ms early and 125 ms late are within; what is silent does not count."""
+        moved = [
+            replace(LINE, placed_s=LINE.start_s + by_s, outcome=outcome)
+            for by_s, outcome in (
+                (-0.045, "ok"), (0.125, "ok"), (-0.05, "ok"), (0.13, "ok"), (0.9, "silent"),
+            )
+        ]  # fmt: skip
+        assert summary_of(*moved).starts_within == 0.5
+
+    def test_takes_are_counted_by_lines_that_have_one(self) -> None:
+        """One line with one take, one with two, one with none: one and a half."""
+        lines = [replace(LINE, attempts=n) for n in (1, 2, 0)]
+        assert summary_of(*lines).takes_per_line == 1.5
 
 
 class TestOverlaps:

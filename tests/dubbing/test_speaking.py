@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import soundfile
 
 from dubarr_watch.dubbing.fitting import Outcome, Take
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
+from dubarr_watch.dubbing.take_audio import TakeShape
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import (
     EMPTY_FILM,
@@ -32,6 +34,7 @@ CHAR_S = 0.06  # what the fake synthesizer needs for a letter
 SOURCE = "This is what the original says here."
 LONG = "cuarenta letras de texto en una linea ya"
 SHORT = "solo veinte letras ya"
+WHY_PAUSES = ("gap borrowed", "pauses shortened")
 
 
 class Shortener(FakeTranslator):
@@ -105,7 +108,7 @@ VOICES = FakeSynthesizer().voices("es")
 
 def part(index: int, text: str, slot_s: float) -> Part:
     start_s = index * 10.0
-    line = Line(index, start_s, start_s + 2, 0, SOURCE, index)
+    line = Line(index, start_s, start_s + min(2, slot_s), 0, SOURCE, index)
     return Part(line, text, Span(start_s, start_s + slot_s), VOICES[0])
 
 
@@ -295,3 +298,64 @@ def test_the_shortest_takes_survive_a_change_of_speed(studio: Make) -> None:
     samples, rate = soundfile.read(got.path)
     assert len(samples) / rate == pytest.approx(0.24, abs=0.05)
     assert np.abs(samples).max() > 0.1
+
+
+class _Pausing(FakeSynthesizer):
+    """Says every text as two tones with half a second of silence between them."""
+
+    def synthesize(self, text: str, **given: Any) -> Speech:
+        speech = super().synthesize(text, **given)
+        samples, rate = soundfile.read(speech.path)
+        half = len(samples) // 2
+        pause = np.zeros(round(0.5 * rate))
+        soundfile.write(speech.path, np.concatenate([samples[:half], pause, samples[half:]]), rate)
+        return replace(speech, duration_s=speech.duration_s + 0.5)
+
+
+class TestPlanned:
+    def test_a_pause_is_shortened_before_speech_is_sped_up(self, studio: Make) -> None:
+        """0.2 s too long with a pause of 0.5 s: the file is that much shorter, at its own rate."""
+        made = studio(synthesizer=_Pausing(), translator=Shortener)
+        (got,) = speak(made, part(0, LONG, 2.7))
+        assert got.take is not None
+        assert got.path is not None
+        assert got.take.duration_s == pytest.approx(2.9, abs=0.01)
+        assert (got.fit.speed, got.fit.why, got.outcome) == (1.0, WHY_PAUSES, Outcome.OK)
+        assert got.fit.cut_s == pytest.approx(0.2, abs=0.01)
+        assert soundfile.info(got.path).duration == pytest.approx(2.7, abs=0.01)
+
+    def test_pauses_are_kept_where_there_is_room(self, studio: Make) -> None:
+        """A take that fits keeps its pause and its file."""
+        (got,) = speak(studio(synthesizer=_Pausing()), part(0, LONG, 3))
+        assert got.take is not None
+        assert (got.path, got.fit.cut_s) == (got.take.path, 0)
+
+    def test_a_cut_take_ends_in_its_pause(self, studio: Make) -> None:
+        """Far too long, it ends with the word before the pause, not inside the one after it."""
+        made = studio(synthesizer=_Pausing(), translator=Shortener)
+        (got,) = speak(made, part(0, LONG, 1.3))
+        assert (got.outcome, got.fit.speed) == (Outcome.TRIMMED, 1.25)
+        assert got.fit.duration_s == pytest.approx((1.2 + 0.05) / 1.25, abs=0.02)
+        assert "cut at a word" in got.fit.why
+
+    def test_a_take_that_says_much_less_is_slowed_and_centred(self, studio: Make) -> None:
+        """1.26 s in place of 2: at 0.9, and 125 ms later than the original."""
+        (got,) = speak(studio(), part(0, SHORT, 3))
+        assert got.path is not None
+        assert (got.fit.speed, got.fit.why) == (0.9, ("slowed", "centred"))
+        assert got.placed_s == pytest.approx(0.125)
+        assert soundfile.info(got.path).duration == pytest.approx(1.4, abs=0.04)
+
+    def test_only_takes_that_are_too_long_are_looked_into(
+        self, studio: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody reads the audio of a take that fits."""
+        looked: list[str] = []
+
+        def look(path: Path, text: str) -> TakeShape:
+            looked.append(text)
+            return TakeShape()
+
+        monkeypatch.setattr("dubarr_watch.dubbing.speaking.take_shape", look)
+        speak(studio(translator=Shortener), part(0, LONG, 3), part(1, f"{LONG} y", 2))
+        assert looked == [f"{LONG} y"]
