@@ -45,8 +45,8 @@ def telling(shop: Shop, **synthesizer: Any) -> Shop:
     shop.specs = replace(
         shop.specs,
         transcriber=EngineSpec(f"{fakes}:HearingTranscriber"),
+        prover=EngineSpec(f"{fakes}:HearingTranscriber"),
         synthesizer=EngineSpec(f"{fakes}:TellingSynthesizer", synthesizer),
-        proves=True,
     )
     return shop
 
@@ -97,7 +97,7 @@ class TestProofInAJob:
         if why == "QA=off":
             shop.set(qa=Qa.OFF)
         elif why == "mock engines":
-            shop.specs = replace(shop.specs, proves=False)
+            shop.specs = replace(shop.specs, prover=None)
         else:
             monkeypatch.setattr("dubarr_watch.dubbing.track.WHISPER_LANGUAGES", frozenset())
         ended = shop.dub(film, "es")

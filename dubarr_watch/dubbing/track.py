@@ -205,8 +205,8 @@ class TrackMaker:
 
     def listener(self, language: Language, voices: Sequence[Voice]) -> Listener | None:
         """Return who listens to takes, where that is wished and would tell something."""
-        spec, code = self.specs.transcriber, language.code
-        if self.settings.qa is Qa.OFF or not self.specs.proves or code not in WHISPER_LANGUAGES:
+        spec, code = self.specs.prover, language.code
+        if self.settings.qa is Qa.OFF or spec is None or code not in WHISPER_LANGUAGES:
             return None
         if all(voice.engine in _NOT_UNDERSTOOD for voice in voices):
             return None

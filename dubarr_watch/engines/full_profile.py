@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dubarr_watch.engines.base import EngineSpec, Need
+from dubarr_watch.engines.catalog.listing import PROVER_MODEL
 from dubarr_watch.engines.embedded_languages import embedded_languages
 from dubarr_watch.engines.host import usable_threads
 from dubarr_watch.engines.needs import DEMUCS_NEED, PYANNOTE_NEED
@@ -15,7 +16,7 @@ from dubarr_watch.engines.speech_languages import OPENAI_SPEECH_LANGUAGES
 from dubarr_watch.engines.whisper_sizes import whisper_need
 from dubarr_watch.engines.xtts_languages import XTTS_LANGUAGES
 from dubarr_watch.gpu.plan import Placement, Plan, StageNeed, Where
-from dubarr_watch.settings import LlmBackend, Settings, TtsModel
+from dubarr_watch.settings import LlmBackend, Qa, Settings, TtsModel
 
 _ENGINES = "dubarr_watch.engines"
 _CUDA, _ANY_GPU = ("cuda",), ("cuda", "mps")
@@ -65,7 +66,7 @@ def full_specs(settings: Settings) -> EngineSpecs:
         diarizer_fallback=_d_vectors(settings) if settings.diarization_fallback else None,
         listener=EngineSpec(f"{_ENGINES}.listener:VoiceListener"),
         understands=True,
-        proves=True,
+        prover=_prover(settings),
         clones=settings.tts_model is TtsModel.XTTS,
         speaks=speaks,
         speech=_SPEECH[settings.tts_model],
@@ -121,6 +122,19 @@ def _stage(kind: str, spec: EngineSpec, gpu: tuple[str, ...], *, slot_mib: int =
     if need is None:
         return StageNeed(kind, spec.target.rpartition(":")[2], gpu=())
     return StageNeed(kind, need.name, need.mib, cpu=need.cpu, gpu=gpu, slot_mib=slot_mib)
+
+
+def _prover(settings: Settings) -> EngineSpec | None:
+    """Return the smallest Whisper that understands what it hears well enough, on the CPU."""
+    if settings.qa is Qa.OFF:
+        return None
+    return EngineSpec(
+        f"{_ENGINES}.whisper:WhisperTranscriber",
+        {
+            "model": settings.models_dir / PROVER_MODEL,
+            "threads": usable_threads(settings),
+        },
+    )
 
 
 def _d_vectors(settings: Settings) -> EngineSpec:

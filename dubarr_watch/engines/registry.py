@@ -38,11 +38,12 @@ def _mock(*, full: bool) -> EngineSpecs:
 def _embedded(settings: Settings) -> EngineSpecs:
     """Return small models on the CPU; nothing in them touches the network."""
     models, threads = settings.models_dir, usable_threads(settings)
+    transcriber = EngineSpec(
+        f"{_ENGINES}.whisper:WhisperTranscriber",
+        {"model": models / "faster-whisper-base", "threads": threads},
+    )
     return EngineSpecs(
-        transcriber=EngineSpec(
-            f"{_ENGINES}.whisper:WhisperTranscriber",
-            {"model": models / "faster-whisper-base", "threads": threads},
-        ),
+        transcriber=transcriber,
         diarizer=EngineSpec(
             f"{_ENGINES}.dvector:DVectorDiarizer",
             {"model": models / "d-vector" / "embedder.int8.onnx", "threads": threads},
@@ -64,6 +65,6 @@ def _embedded(settings: Settings) -> EngineSpecs:
             },
             owns_process=True,
         ),
+        prover=transcriber,
         embedded=True,
-        proves=True,
     )

@@ -29,6 +29,8 @@ class EngineSpecs:
         separator: Voices apart from the rest; without one the original is ducked as it is.
         diarizer_fallback: What tells speakers apart when `diarizer` cannot, where that is allowed.
         listener: Hears where there is voice in a finished dub; without one the transcriber does.
+        prover: Hears takes back, so that they can be compared with their text; without one nobody
+            does. It computes on the CPU: the memory of GPUs belongs to the voice by then.
         embedded: Whether these are the small models, which know some languages badly.
         understands: Whether the translator can make something of a whole film.
         clones: Whether the synthesizer takes voices from recordings.
@@ -36,7 +38,6 @@ class EngineSpecs:
         speaks: ISO 639-1 codes of what the synthesizer speaks; None when it is asked.
         speech: What the synthesizer is called.
         needs: What each engine needs of a device, in the order of the stages.
-        proves: Whether the transcriber hears words, so that takes can be compared with their text.
     """
 
     transcriber: EngineSpec
@@ -46,6 +47,7 @@ class EngineSpecs:
     separator: EngineSpec | None = None
     diarizer_fallback: EngineSpec | None = None
     listener: EngineSpec | None = None
+    prover: EngineSpec | None = None
     embedded: bool = False
     understands: bool = False
     clones: bool = False
@@ -53,7 +55,6 @@ class EngineSpecs:
     speaks: frozenset[str] | None = None
     speech: str = ""
     needs: tuple[StageNeed, ...] = ()
-    proves: bool = False
 
     def refusal(self, language: Language) -> str:
         """Say why a language cannot be dubbed into; empty when it can."""

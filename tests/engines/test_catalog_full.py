@@ -161,6 +161,7 @@ class TestWhichModels:
                 [
                     "faster-whisper-medium",
                     "speaker-diarization-community-1",
+                    "faster-whisper-base",
                     "htdemucs",
                     "xtts-v2",
                 ],
@@ -179,6 +180,7 @@ class TestWhichModels:
                 [
                     "faster-whisper-large-v3",
                     "speaker-diarization-community-1",
+                    "faster-whisper-base",
                     "d-vector",
                     "htdemucs",
                     "gemma-3-12b-it-q4_k_m",
@@ -189,6 +191,7 @@ class TestWhichModels:
                 {
                     "llm_backend": "local",
                     "llm_file": "/own.gguf",
+                    "qa": "off",
                     "tts_model": "elevenlabs",
                     "elevenlabs_api_key": "e",
                 },

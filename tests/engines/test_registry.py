@@ -53,6 +53,14 @@ class TestFull:
         assert specs.diarizer_fallback is None
         assert (specs.understands, specs.clones, specs.side_by_side) == (True, True, True)
 
+    def test_takes_are_heard_back_on_the_cpu(self) -> None:
+        """The card is the voice's by then, however large Whisper was before; QA=off needs none."""
+        specs, settings = full(LARGE)
+        assert specs.prover is not None
+        assert specs.prover.need is None
+        assert specs.prover.options["model"] == settings.models_dir / "faster-whisper-base"
+        assert full(LARGE, qa="off")[0].prover is None
+
     @pytest.mark.parametrize(
         ("tts", "target", "clones"),
         [

@@ -14,7 +14,7 @@ from typing import Any
 import tomllib
 
 from dubarr_watch.errors import WrongUsage
-from dubarr_watch.settings import LlmBackend, Separation, Settings, TtsModel
+from dubarr_watch.settings import LlmBackend, Qa, Separation, Settings, TtsModel
 
 MIB = 1024 * 1024
 
@@ -157,9 +157,15 @@ def all_models() -> ModelList:
     return ModelList((*embedded_models().models, *full.models))
 
 
+PROVER_MODEL = "faster-whisper-base"
+"""What hears takes back, in either profile."""
+
+
 def full_models(settings: Settings) -> ModelList:
     """Return the models that the full profile needs with these settings, in a job's order."""
     names = [f"faster-whisper-{settings.whisper_model}", "speaker-diarization-community-1"]
+    if settings.qa is not Qa.OFF and PROVER_MODEL not in names:
+        names.append(PROVER_MODEL)
     if settings.diarization_fallback:
         names.append("d-vector")
     if settings.separation is not Separation.NEVER:
