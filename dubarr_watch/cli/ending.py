@@ -64,6 +64,10 @@ def summary_table(title: str, summary: Summary) -> Table:
         "lines": f"{summary.lines}, {summary.within_slot:.0%} within their slot",
         "speed": f"median {summary.speed_p50:.2f}, 95 % up to {summary.speed_p95:.2f}, "
         f"highest {summary.speed_max:.2f}",
+        "to check": "nothing" if not summary.lines_to_check else f"{summary.lines_to_check} lines",
+        "heard back": "no"
+        if summary.wer_median is None
+        else f"median word error rate {summary.wer_median:.0%}",
         "overlaps": str(summary.overlaps),
         "speech overlap with the original": f"{summary.speech_iou:.2f}",
         "loudness": f"{summary.loudness_lufs} LUFS, {summary.true_peak_dbtp} dBTP",

@@ -1,0 +1,153 @@
+"""`dubarr-watch report`: what became of each line, in the terminal or as a page to listen to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from dubarr_watch.cli.common import opened_store, out, print_json, ready_settings, told_as_json
+from dubarr_watch.cli.ending import summary_table
+from dubarr_watch.cli.finding import found_job
+from dubarr_watch.dubbing.dub import Understood
+from dubarr_watch.dubbing.page import Sources, make_page
+from dubarr_watch.dubbing.report import LineReport, Report
+from dubarr_watch.dubbing.workspace import Workspace
+from dubarr_watch.errors import DubarrError, NotInStore, WrongUsage, printable
+from dubarr_watch.languages import Language, parse_language
+from dubarr_watch.media import probe
+from dubarr_watch.settings import Settings
+from dubarr_watch.storage import plain_os_errors
+from dubarr_watch.store.records import JobRecord, ResultRecord
+from dubarr_watch.store.store import Store
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("report")(report)
+
+
+def report(
+    job: str = typer.Argument(
+        ..., metavar="JOB_OR_PATH", help="A job's number, as `status` shows it, or its video."
+    ),
+    lang: str = typer.Option("", "--lang", "-l", help="Only this language."),
+    html: Path | None = typer.Option(
+        None, "--html", help="Write one self-contained page instead, to look at and listen to."
+    ),
+    json_: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Show the quality report of a job, lines that somebody should check first."""
+    with told_as_json(json_):
+        settings = ready_settings()
+        with opened_store(settings) as store:
+            record = found_job(store, job)
+            reports = _reports(store.jobs.results(record.id), record, lang)
+            if html is not None:
+                if len(reports) > 1:
+                    codes = " or --lang ".join(one.language for one in reports)
+                    raise WrongUsage(
+                        "A page shows one language.", hint=f"Name one: --lang {codes}."
+                    )
+                sources = _sources(settings, store, record, parse_language(reports[0].language))
+                with plain_os_errors(html):
+                    silent = make_page(reports[0], sources, html)
+    if json_:
+        print_json([one.as_dict() for one in reports])
+    if html is None and not json_:
+        for one in reports:
+            _show(one)
+    elif html is not None and not json_:
+        out.print(f"Written: {escape(printable(html))}")
+        if silent:
+            out.print(f"{silent} lines cannot be played in it: it would be too large.")
+
+
+def _reports(results: list[ResultRecord], job: JobRecord, lang: str) -> list[Report]:
+    wanted = parse_language(lang).code if lang else ""
+    found = [
+        _read(one.report)
+        for one in results
+        if one.report is not None and wanted in ("", one.language)
+    ]
+    if not found:
+        what = f" in {parse_language(lang).name}" if lang else ""
+        raise NotInStore(
+            f"Job {job.id} has no report{what}.",
+            hint="A report is written when a track has been published; "
+            "`dubarr-watch status` shows what became of the job.",
+        )
+    return found
+
+
+def _read(path: Path) -> Report:
+    try:
+        return TypeAdapter(Report).validate_json(path.read_bytes())
+    except OSError as error:
+        raise NotInStore(
+            f"The report cannot be read: {error.strerror}.",
+            hint="`dubarr-watch dub` makes the track and its report anew.",
+            path=path,
+        ) from error
+    except ValidationError as error:
+        raise DubarrError("This is no report of this program.", path=path) from error
+
+
+def _sources(settings: Settings, store: Store, job: JobRecord, language: Language) -> Sources:
+    """Return where the original and the track are: as kept for redo, else as published."""
+    tracks = [one for one in store.jobs.tracks(job.id) if one.language == language.code]
+    beside = next((one.path for one in tracks if one.kind == "sidecar" and one.path.exists()), None)
+    inside = next((one.path for one in tracks if one.kind == "mux" and one.path.exists()), None)
+    if beside is None and inside is None:
+        raise NotInStore(
+            f"The {language.name} track is gone.",
+            hint="`dubarr-watch dub` makes it anew.",
+            path=tracks[0].path if tracks else job.video.path,
+        )
+    dub = (beside, 0) if beside is not None else (inside or job.video.path, 0)
+    if beside is None:
+        audio = probe(dub[0]).of_kind("audio")
+        ours = [n for n, stream in enumerate(audio) if stream.title == language.track_title]
+        dub = (dub[0], ours[-1] if ours else len(audio) - 1)
+    folder = settings.work_dir / str(job.id)
+    known = (
+        Workspace(folder, job.id, store.checkpoints).kept("understood", Understood)
+        if folder.is_dir()
+        else None
+    )
+    original = known.audio.bed if known is not None else store.videos.get(job.video.id).path
+    return Sources(original, 0, *dub)
+
+
+def _show(found: Report) -> None:
+    language = parse_language(found.language).name
+    table = Table(title=f"{language}: lines", title_justify="left", show_lines=False)
+    for heading in ("line", "at", "outcome", "word errors", "speed", "take / slot", "text"):
+        table.add_column(heading, overflow="fold")
+    for line in sorted(found.lines, key=lambda one: (not one.check, one.start_s)):
+        table.add_row(*_cells(line), style="yellow" if line.check else None)
+    out.print(table)
+    out.print(summary_table(language, found.summary))
+    for note in found.summary.notes:
+        out.print(f"  [yellow]Note:[/] {escape(note)}")
+
+
+def _cells(line: LineReport) -> list[Text]:
+    minutes, seconds = divmod(line.start_s, 60)
+    text = printable(line.text) or "(nothing)"
+    if line.check and line.heard:
+        text += f"\nheard: {printable(line.heard)}"
+    cells = [
+        str(line.index),
+        f"{int(minutes)}:{seconds:04.1f}",
+        line.outcome.replace("_", " "),
+        "" if line.wer is None else f"{line.wer:.0%}",
+        f"{line.speed:.2f}",
+        f"{line.take_s:.1f} / {line.slot_s:.1f} s",
+        text,
+    ]
+    return [Text(cell) for cell in cells]
