@@ -36,7 +36,7 @@ COMPILE = --quiet --universal --generate-hashes --no-header \
 # Once `make full` was asked for, every set-up is a full one: two sets are never mixed.
 FULL = $(wildcard .tools/full)
 
-.PHONY: help setup full models demo run test lint format benchmark requirements clean
+.PHONY: help setup full models demo run test browser lint format benchmark requirements clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -131,8 +131,21 @@ run: ## The daemon: make run VIDEOS=~/Videos LANGS=es
 	echo "  VIDEOS_DIR=$${VIDEOS_DIR@Q} CONFIG_DIR=$${CONFIG_DIR@Q} .venv/bin/dubarr-watch status" >&2
 	exec .venv/bin/dubarr-watch run
 
+# The report page is looked at in a real browser. BROWSER_REQUIRED=1 makes its absence a failure.
+browser:
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
+	  exit 0
+	fi
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	  echo "Fetching Chromium, which the tests of the report page look through"
+	  if apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends chromium >/dev/null; then exit 0; fi
+	fi
+	echo "Tests in a browser: not run, there is no Chromium (sudo apt install chromium)" >&2
+	[ -z "$${BROWSER_REQUIRED:-}" ]
+
 test: full ## Every check and every test
-	@$(MAKE) models lint
+	@$(MAKE) models lint browser
 	$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
 	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --dist loadfile --cov --cov-report= --cov-fail-under=0

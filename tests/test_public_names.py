@@ -24,7 +24,7 @@ SUMMARY = [
     "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
     "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
     "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
-    "starts_within", "takes_per_line",
+    "starts_within", "takes_per_line", "depth_lu",
 ]  # fmt: skip
 STAGES = [
     "extract", "transcribe", "diarize", "lines", "translate", "cast", "synthesize", "mix",
@@ -104,5 +104,6 @@ def test_the_commands() -> None:
     command = get_command(app)
     names = set(getattr(command, "commands", {}))
     assert names >= {
-        "run", "dub", "status", "retry", "cancel", "forget", "models", "doctor", "demo",
+        "run", "dub", "status", "report", "redo", "retry", "cancel", "forget", "models", "doctor",
+        "demo",
     }  # fmt: skip

@@ -126,7 +126,7 @@ def _sources(settings: Settings, store: Store, job: JobRecord, language: Languag
 def _show(found: Report) -> None:
     language = parse_language(found.language).name
     table = Table(title=f"{language}: lines", title_justify="left", show_lines=False)
-    for heading in ("line", "at", "outcome", "word errors", "speed", "take / slot", "text"):
+    for heading in ("line", "at", "outcome", "errors", "speed", "text"):
         table.add_column(heading, overflow="fold")
     for line in sorted(found.lines, key=lambda one: (not one.check, one.start_s)):
         table.add_row(*_cells(line), style="yellow" if line.check else None)
@@ -147,7 +147,6 @@ def _cells(line: LineReport) -> list[Text]:
         line.outcome.replace("_", " "),
         "" if line.wer is None else f"{line.wer:.0%}",
         f"{line.speed:.2f}",
-        f"{line.take_s:.1f} / {line.slot_s:.1f} s",
         text,
     ]
     return [Text(cell) for cell in cells]
