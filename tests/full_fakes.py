@@ -108,7 +108,7 @@ class UnderstandingTranslator(FakeTranslator):
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         self.shortened.append(film)
         return super().shorten(target, texts, progress=progress)
 

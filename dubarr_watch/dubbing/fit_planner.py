@@ -146,7 +146,7 @@ class FitPlan:
     @property
     def cut_s(self) -> float:
         """What is taken out of its pauses, in all."""
-        return sum(cut.duration_s for cut in self.cuts)
+        return sum((cut.duration_s for cut in self.cuts), 0.0)
 
 
 def plan_fits(lines: Sequence[FitLine], limits: Limits) -> list[FitPlan]:

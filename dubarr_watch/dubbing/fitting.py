@@ -15,6 +15,13 @@ WITHIN_S = 0.05
 """A take may run over its slot by this much and still count as within."""
 
 
+EMPTY_SHARE = 0.6
+"""A wording that fills less of its slot than this has lost meaning (5.9 s got 2.0 s of speech)."""
+
+MORE_WORDINGS = 2
+"""Other wordings of a line that are spoken at most."""
+
+
 class Outcome(StrEnum):
     """How a line ended; `misspoken`: what was heard in its take is not its text."""
 
@@ -88,3 +95,29 @@ def overlong(duration_s: float, slot_s: float) -> bool:
 def fitting_chars(text: str, duration_s: float, slot_s: float) -> int:
     """Return how many characters of this text's kind fill the slot at the voice's own rate."""
     return max(4, int(len(text) * slot_s / duration_s)) if duration_s > 0 else len(text)
+
+
+def best_first(
+    texts: Sequence[str], said: str, said_s: float, slot_s: float, max_speedup: float
+) -> list[str]:
+    """Return the wordings worth speaking in place of one that is too long, the best one first.
+
+    The longest that fits says most. After it, and where none fits, come shorter ones. One that
+    leaves much of its slot empty has lost meaning: it is only spoken where the wording so far
+    would be cut.
+
+    Args:
+        texts: Other wordings.
+        said: The wording so far.
+        said_s: How long that takes to say.
+        slot_s: What there is for it.
+        max_speedup: MAX_SPEEDUP.
+    """
+    if not said:
+        return []
+    rate = said_s / len(said)
+    shorter = sorted({text for text in texts if 0 < len(text) < len(said)}, key=len, reverse=True)
+    if said_s <= slot_s * max_speedup:
+        shorter = [text for text in shorter if len(text) * rate >= slot_s * EMPTY_SHARE]
+    fitting = [text for text in shorter if not overlong(len(text) * rate, slot_s)]
+    return fitting[:MORE_WORDINGS] or shorter[-1:]

@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any
 
 from dubarr_watch.dubbing.attempts import speak
-from dubarr_watch.dubbing.fitting import Take, fitting_chars, overlong
+from dubarr_watch.dubbing.fit_planner import SILENT_SPEEDUP
+from dubarr_watch.dubbing.fitting import Take, best_first, fitting_chars, overlong
 from dubarr_watch.dubbing.studio import Part, Studio
 from dubarr_watch.dubbing.wording_checks import looks_wrong
 from dubarr_watch.engines.base import ShortenRequest
@@ -64,6 +65,7 @@ class _Recording:
         self._first = deque(parts)
         self._too_long: list[Part] = []
         self._second: list[_Second] = []
+        self._spare: dict[int, list[str]] = {}
         self._under_way: dict[Future[Any], tuple[Step | None, Callable[[Any], None]]] = {}
         self._asking = False
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -142,7 +144,7 @@ class _Recording:
         studio, batch = self._studio, sorted(self._too_long, key=lambda part: part.line.index)
         requests = [_request(part, self._takes[part.line.index]) for part in batch]
 
-        def ask() -> Mapping[int, str]:
+        def ask() -> Mapping[int, Sequence[str]]:
             return studio.translator().shorten(studio.language, requests, film=studio.film)
 
         priority = Priority(Step.REFINE, studio.job, batch[0].line.index)
@@ -153,18 +155,31 @@ class _Recording:
         self._too_long, self._asking = [], True
         self._await(future, None, partial(self._reworded, batch))
 
-    def _reworded(self, batch: Sequence[Part], shorter: Mapping[int, str]) -> None:
+    def _reworded(self, batch: Sequence[Part], shorter: Mapping[int, Sequence[str]]) -> None:
         self._asking = False
         for part in batch:
             index = part.line.index
-            text = " ".join(shorter.get(index, "").split())
-            if text and text != part.text and not looks_wrong(part.line.text, text, len(part.text)):
-                heapq.heappush(self._second, _Second(index, part, text))
-            else:
-                self._settle(part, self._takes[index])
+            texts = [" ".join(text.split()) for text in shorter.get(index, ())]
+            usable = [
+                text for text in texts if not looks_wrong(part.line.text, text, len(part.text))
+            ]
+            take, slot_s = self._takes[index], part.slot.duration_s
+            self._spare[index] = best_first(
+                usable, take.text, take.duration_s, slot_s, self._studio.max_speedup
+            )
+            self._next_wording(part)
+
+    def _next_wording(self, part: Part) -> None:
+        """Have the next wording of a line spoken, or end with what there is."""
+        index = part.line.index
+        if self._spare.get(index):
+            text = self._spare[index].pop(0)
+            heapq.heappush(self._second, _Second(index, part, text))
+        else:
+            self._settle(part, self._takes[index])
 
     def _spoken_again(self, part: Part, attempt: Take | None) -> None:
-        """Keep a second take only where it is shorter than the first and sounds no worse."""
+        """Keep a further take only where it is shorter than the last and sounds no worse."""
         kept = self._takes[part.line.index]
         attempts = attempt.attempts if attempt else kept.attempts + 1
         better = (
@@ -172,7 +187,11 @@ class _Recording:
             and attempt.duration_s < kept.duration_s
             and (kept.suspect or not attempt.suspect)
         )
-        self._settle(part, attempt if attempt and better else replace(kept, attempts=attempts))
+        now = attempt if attempt and better else replace(kept, attempts=attempts)
+        self._takes[part.line.index] = now
+        if now.duration_s <= part.slot.duration_s * SILENT_SPEEDUP:
+            self._spare.pop(part.line.index, None)
+        self._next_wording(part)
 
     def _settle(self, part: Part, take: Take) -> None:
         self._takes[part.line.index] = take

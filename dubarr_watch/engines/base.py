@@ -274,8 +274,12 @@ class Translator(Protocol):
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
-        """Return shorter wordings by id, with ids missing as in `translate`."""
+    ) -> Mapping[int, tuple[str, ...]]:
+        """Return shorter wordings by id, with ids missing as in `translate`.
+
+        Each text gets one to three of different length, longest first, all of them shorter than
+        it is; which of them fits best is for the caller to find out.
+        """
         ...
 
     def usage(self) -> Usage:

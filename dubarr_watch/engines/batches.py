@@ -30,19 +30,27 @@ class Text(Protocol):
 T = TypeVar("T", bound=Text)
 
 
-def batches(texts: Sequence[T], *, size: int, chars: int) -> Iterator[list[T]]:
+def batches(texts: Sequence[T], *, size: int, chars: int, together: int = 1) -> Iterator[list[T]]:
     """Yield texts in order, in batches of at most so many texts and characters.
 
     A text longer than that goes alone.
+
+    Args:
+        texts: What is asked.
+        size: Texts in a batch.
+        chars: Characters in a batch.
+        together: So many neighbours are never torn apart, whatever their length.
     """
     batch: list[T] = []
     length = 0
-    for text in texts:
-        length += len(text.text)
-        if batch and (len(batch) == size or length > chars):
+    for start in range(0, len(texts), together):
+        group = texts[start : start + together]
+        group_length = sum(len(text.text) for text in group)
+        length += group_length
+        if batch and (len(batch) + len(group) > size or length > chars):
             yield batch
-            batch, length = [], len(text.text)
-        batch.append(text)
+            batch, length = [], group_length
+        batch.extend(group)
     if batch:
         yield batch
 

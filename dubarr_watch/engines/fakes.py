@@ -223,12 +223,12 @@ class FakeTranslator(_Faulty):
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         """See `Translator`."""
         self._enter_call()
         progress(len(texts), len(texts))
         cut = {text.id: _cut(text.text, text.max_chars) for text in texts}
-        return {text.id: cut[text.id] for text in texts if len(cut[text.id]) < len(text.text)}
+        return {text.id: (cut[text.id],) for text in texts if len(cut[text.id]) < len(text.text)}
 
     def usage(self) -> Usage:
         """See `Translator`."""

@@ -23,8 +23,10 @@ from dubarr_watch.engines.base import (
 )
 from dubarr_watch.engines.batches import Questions, Text, batches
 from dubarr_watch.engines.llm.answers import json_object
+from dubarr_watch.engines.several_lengths import longest_first, of_several_lengths
 from dubarr_watch.engines.translation_checks import acceptable, is_shorter
 from dubarr_watch.engines.translation_prompts import (
+    LENGTHS,
     answer_schema,
     shortening_messages,
     translation_messages,
@@ -113,29 +115,44 @@ class OpenAITranslator:
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         """See `Translator`."""
+        wordings = len(LENGTHS)
 
         def ask(batch: Sequence[ShortenRequest], tries: int) -> dict[int, str]:
-            return self._request(batch, lambda keyed: shortening_messages(target, keyed))
+            return self._request(
+                batch,
+                lambda keyed: shortening_messages(target, keyed),
+                lambda number: f"{(number - 1) // wordings + 1} {LENGTHS[(number - 1) % wordings]}",
+            )
 
         def judge(answer: str, text: ShortenRequest) -> bool:
             return is_shorter(answer, text.text, target)
 
-        return self._spread(texts, Questions(ask, judge, halve=False), progress)
+        def told(done: float, total: float) -> None:
+            progress(done / wordings, total / wordings)
+
+        questions = Questions(ask, judge, halve=False)
+        wanted = of_several_lengths(texts, wordings * (1.0,))
+        return longest_first(self._spread(wanted, questions, told, together=wordings), wordings)
 
     def usage(self) -> Usage:
         """Return nothing: no tokens are counted here."""
         return Usage()
 
     def _spread(
-        self, texts: Sequence[T], questions: Questions[T], progress: Progress
+        self,
+        texts: Sequence[T],
+        questions: Questions[T],
+        progress: Progress,
+        *,
+        together: int = 1,
     ) -> dict[int, str]:
         """Work on all batches, some at a time; progress counts texts that are done with."""
         found: dict[int, str] = {}
         done = 0
         progress(0, len(texts))
-        parts = batches(texts, size=self._batch, chars=_BATCH_CHARS)
+        parts = batches(texts, size=self._batch, chars=_BATCH_CHARS, together=together)
         with concurrent.futures.ThreadPoolExecutor(self._parallel) as pool:
             futures = {pool.submit(questions.answers, part): len(part) for part in parts}
             try:
@@ -148,10 +165,12 @@ class OpenAITranslator:
                 raise
         return {text.id: found[text.id] for text in texts if text.id in found}
 
-    def _request(self, batch: Sequence[T], ask: _Ask) -> dict[int, str]:
+    def _request(
+        self, batch: Sequence[T], ask: _Ask, key_of: Callable[[int], str] = str
+    ) -> dict[int, str]:
         """Return the raw answers of one request; none when they are no valid JSON."""
         # Keys count from 1: a small model copes with those better than with large ids.
-        keyed = {str(number): text for number, text in enumerate(batch, 1)}
+        keyed = {key_of(number): text for number, text in enumerate(batch, 1)}
         chars = sum(len(text.text) for text in batch)
         try:
             reply = self._client.chat.completions.create(

@@ -105,10 +105,10 @@ class RemoteTranslator(_Remote):
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         """See `Translator`."""
         arguments = {"target": target, "texts": tuple(texts), "film": film}
-        found: Mapping[int, str] = self._call("shorten", arguments, progress)
+        found: Mapping[int, tuple[str, ...]] = self._call("shorten", arguments, progress)
         return found
 
     def usage(self) -> Usage:

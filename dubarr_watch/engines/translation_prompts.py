@@ -27,21 +27,50 @@ _LINES: Mapping[str, tuple[str, str]] = {
     "pl": ("Mówiłem ci, żebyś tego nie dotykał, Tom!", "Co teraz zrobimy?"),
     "pt": ("Eu disse para você não tocar nisso, Tom!", "O que vamos fazer agora?"),
 }
-_LONG_AND_SHORT: Mapping[str, tuple[str, str]] = {
-    "en": ("I really do think that we ought to leave this place now.", "I think we should leave."),
+LENGTHS = ("shorter", "shortest")
+"""What the wordings of a line are called in their keys: small models go by that, not by numbers."""
+
+_LONG_AND_SHORTER: Mapping[str, tuple[str, str, str]] = {
+    "en": (
+        "I really do think that we ought to leave this place now.",
+        "I really think we should leave this place.",
+        "I think we should leave.",
+    ),
     "de": (
         "Ich glaube wirklich, dass wir diesen Ort jetzt verlassen sollten.",
+        "Ich glaube, wir sollten jetzt von hier weggehen.",
         "Wir sollten gehen.",
     ),
-    "es": ("De verdad creo que deberíamos marcharnos ya de este lugar.", "Creo que debemos irnos."),
+    "es": (
+        "De verdad creo que deberíamos marcharnos ya de este lugar.",
+        "Creo que deberíamos irnos ya de este lugar.",
+        "Creo que debemos irnos.",
+    ),
     "fr": (
         "Je crois vraiment que nous devrions quitter cet endroit.",
+        "Je crois que nous devrions partir d'ici.",
         "Je crois qu'il faut partir.",
     ),
-    "it": ("Credo davvero che dovremmo andarcene da questo posto.", "Dovremmo andare via."),
-    "nl": ("Ik denk echt dat we deze plek nu moeten verlaten.", "We moeten gaan."),
-    "pl": ("Naprawdę uważam, że powinniśmy już opuścić to miejsce.", "Powinniśmy już iść."),
-    "pt": ("Eu realmente acho que devemos sair deste lugar agora.", "Acho que devemos ir."),
+    "it": (
+        "Credo davvero che dovremmo andarcene da questo posto.",
+        "Credo che dovremmo andarcene da qui.",
+        "Dovremmo andare via.",
+    ),
+    "nl": (
+        "Ik denk echt dat we deze plek nu moeten verlaten.",
+        "Ik denk dat we hier nu weg moeten.",
+        "We moeten gaan.",
+    ),
+    "pl": (
+        "Naprawdę uważam, że powinniśmy już opuścić to miejsce.",
+        "Myślę, że powinniśmy już stąd iść.",
+        "Powinniśmy już iść.",
+    ),
+    "pt": (
+        "Eu realmente acho que devemos sair deste lugar agora.",
+        "Acho que devemos sair daqui agora.",
+        "Acho que devemos ir.",
+    ),
 }
 
 
@@ -72,16 +101,25 @@ def translation_messages(
 
 
 def shortening_messages(target: str, texts: Mapping[str, str]) -> list[ChatCompletionMessageParam]:
-    """Return the conversation that asks for shorter wordings in the same language."""
+    """Return the conversation that asks for shorter wordings in the same language.
+
+    Args:
+        target: ISO 639-1 code.
+        texts: By key; a key ends with one of `LENGTHS`.
+    """
     name = language_name(target)
+    shorter, shortest = LENGTHS
     system = (
-        f"You shorten film dialogue. Rewrite each {name} line in {name} with far fewer words, "
-        f"keeping its meaning. Answer with JSON: the same keys, the short lines as values."
+        f"You shorten film dialogue. Rewrite each {name} line in {name}, keeping its meaning: "
+        f'for "{shorter}" with a few words less, for "{shortest}" with as few words as possible. '
+        f"Answer with JSON: the same keys, the rewritten lines as values."
     )
     examples: list[tuple[str, str]] = []
-    if target in _LONG_AND_SHORT:
-        long, short = _LONG_AND_SHORT[target]
-        examples = [(_json({"1": long}), _json({"1": short}))]
+    if target in _LONG_AND_SHORTER:
+        long, *answers = _LONG_AND_SHORTER[target]
+        keys = [f"1 {length}" for length in LENGTHS]
+        said = dict(zip(keys, answers, strict=True))
+        examples = [(_json(dict.fromkeys(keys, long)), _json(said))]
     return _conversation(system, examples, _json(texts))
 
 

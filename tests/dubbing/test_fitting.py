@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dubarr_watch.dubbing.fit_planner import GUARD_S, FitLine, Limits, plan_fits
-from dubarr_watch.dubbing.fitting import fitting_chars, make_slots, overlong
+from dubarr_watch.dubbing.fitting import best_first, fitting_chars, make_slots, overlong
 from dubarr_watch.dubbing.transcript import Line
 
 
@@ -62,3 +62,33 @@ class TestRewording:
         assert fitting_chars("x" * 30, 3, 2) == 20
         assert fitting_chars("x" * 30, 3, 0.01) == 4
         assert fitting_chars("x" * 30, 0, 1) == 30
+
+
+class TestBestFirst:
+    """Forty letters in four seconds: ten letters a second."""
+
+    @pytest.mark.parametrize(
+        ("lengths", "slot_s", "expected"),
+        [
+            ((15, 30, 25), 3.0, [30, 25]),
+            ((20, 30, 25), 2.6, [25, 20]),
+            ((30, 35), 2.0, [30]),
+            ((10, 20), 3.5, []),
+            ((10, 21), 3.5, [21]),
+            ((10, 15), 3.0, [15, 10]),
+            ((40, 50), 2.0, []),
+            ((), 2.0, []),
+        ],
+        ids=[
+            "the longest that fits, then the next", "what is too long is left out",
+            "none fits: the shortest", "too little is said: the take is sped up instead",
+            "just enough is said", "else it would be cut: little said is better",
+            "none is shorter", "none",
+        ],
+    )  # fmt: skip
+    def test_the_longest_that_fits_says_most(
+        self, lengths: tuple[int, ...], slot_s: float, expected: list[int]
+    ) -> None:
+        """Two are worth speaking at most, and one that leaves most of the slot empty is not."""
+        got = best_first(["x" * n for n in lengths], "y" * 40, 4.0, slot_s, 1.25)
+        assert [len(text) for text in got] == expected

@@ -112,7 +112,7 @@ class _Shortener(FakeTranslator):
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         self._stage.note("shorten", [text.id for text in texts])
         return super().shorten(target, texts)
 

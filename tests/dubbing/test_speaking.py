@@ -57,9 +57,9 @@ class Shortener(FakeTranslator):
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         self.asked += texts
-        return {text.id: self.wordings.pop(0) for text in texts if self.wordings}
+        return {text.id: tuple(self.wordings) for text in texts if self.wordings}
 
 
 class Speaker(FakeSynthesizer):
@@ -159,6 +159,37 @@ class TestWording:
         assert got.take is not None
         assert (got.take.text, got.take.attempts) == (SHORT, 2)
         assert (got.outcome, got.fit.speed) == (Outcome.RETRIED, 1.0)
+
+    def test_the_longest_wording_that_fits_is_spoken(self, studio: Make) -> None:
+        """Of three wordings the one that fills most of the slot, and no other."""
+        speaker = Speaker()
+        wordings = (f"{SHORT} otra vez hoy", f"{SHORT} hoy", "solo ya")
+        made = studio(synthesizer=speaker, translator=lambda: Shortener(*wordings))
+        (got,) = speak(made, part(0, LONG, 1.6))
+        assert speaker.said == {LONG: 1, wordings[1]: 1}
+        assert got.take is not None
+        assert (got.take.text, got.take.attempts) == (wordings[1], 2)
+
+    def test_a_wording_that_takes_longer_than_it_should_is_followed_by_another(
+        self, studio: Make
+    ) -> None:
+        """Said too slowly to fit at a speed nobody hears, the next shorter one is tried, once."""
+        slow = f"{SHORT} hoy"
+        speaker = Speaker(slow=slow)
+        made = studio(synthesizer=speaker, translator=lambda: Shortener(slow, SHORT, "solo ya"))
+        (got,) = speak(made, part(0, LONG, 1.6))
+        assert speaker.said == {LONG: 1, slow: 1, SHORT: 1}
+        assert got.take is not None
+        assert (got.take.text, got.take.attempts) == (SHORT, 3)
+        assert got.fit.speed == 1.0
+
+    def test_a_wording_that_says_far_too_little_is_not_spoken(self, studio: Make) -> None:
+        """A third of the slot: the first wording is sped up rather than emptied."""
+        speaker = Speaker()
+        made = studio(synthesizer=speaker, translator=lambda: Shortener("solo ya"))
+        (got,) = speak(made, part(0, LONG, 2.2))
+        assert speaker.said == {LONG: 1}
+        assert got.fit.speed == pytest.approx(2.4 / 2.2, abs=1e-3)
 
     def test_it_is_kept_only_if_its_audio_is_shorter(self, studio: Make) -> None:
         """Fewer letters that take longer to say are dropped; the first wording is sped up."""

@@ -62,7 +62,7 @@ class Scripted(FakeTranslator):
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         raise AssertionError("nobody asked for shorter wordings")
 
 

@@ -263,11 +263,14 @@ class TranslatorContract:
         assert translator.shorten("es", ()) == {}
 
     def test_shortened_texts_are_shorter(self, translator: Translator) -> None:
-        """What comes back from shortening is always shorter than what went in."""
+        """What comes back is always shorter than what went in: one to three, longest first."""
         long = "Hoy vamos a ver, con mucha calma, cómo un motor convierte aire en movimiento."
         found = translator.shorten("es", (ShortenRequest(7, "Today we look.", long, 40),))
         assert set(found) <= {7}
-        assert all(0 < len(text) < len(long) for text in found.values())
+        for wordings in found.values():
+            assert 1 <= len(wordings) <= 3
+            assert all(0 < len(text) < len(long) for text in wordings)
+            assert list(wordings) == sorted(wordings, key=len, reverse=True)
 
     def test_translating_reports_progress_in_lines(self, translator: Translator) -> None:
         """Progress counts texts."""

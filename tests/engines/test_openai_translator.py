@@ -151,10 +151,29 @@ def test_context_goes_with_the_batch() -> None:
 
 def test_a_shorter_wording_must_be_shorter() -> None:
     """Longer, equal and empty answers are left out."""
-    answers = {"1": "Más breve.", "2": "Una respuesta mucho más larga que la pregunta.", "3": ""}
+    answers = {
+        "1 shorter": "Una respuesta mucho más larga que la pregunta.", "1 shortest": "Más breve.",
+        "2 shorter": "Una frase bastante larga.", "2 shortest": "",
+    }  # fmt: skip
+    service = Service(lambda texts: answers)
+    texts = [ShortenRequest(n, "x", "Una frase bastante larga.", 12) for n in (7, 8)]
+    assert service.translator().shorten("es", texts) == {7: ("Más breve.",)}
+
+
+def test_two_wordings_of_a_line_are_asked_for_in_one_request() -> None:
+    """They come back longest first; the same twice is one; a line is never torn in two."""
+    answers = {
+        "1 shorter": "Una frase.", "1 shortest": "Una frase muy larga.",
+        "2 shorter": "Breve.", "2 shortest": "Breve.",
+    }  # fmt: skip
     service = Service(lambda texts: answers)
     texts = [ShortenRequest(n, "x", "Una frase bastante larga.", 12) for n in (7, 8, 9)]
-    assert service.translator().shorten("es", texts) == {7: "Más breve."}
+    found = service.translator(batch=5).shorten("es", texts)
+    assert found == {7: ("Una frase muy larga.", "Una frase."), 8: ("Breve.",), 9: found[7]}
+    assert [list(asked) for asked in service.asked] == [
+        ["1 shorter", "1 shortest", "2 shorter", "2 shortest"],
+        ["1 shorter", "1 shortest"],
+    ]
 
 
 def test_a_refused_key_is_for_the_user_to_mend() -> None:

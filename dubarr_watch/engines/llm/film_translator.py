@@ -28,6 +28,7 @@ from dubarr_watch.engines.llm.reading import read_film
 from dubarr_watch.engines.llm.refusals import ContextTooLong
 from dubarr_watch.engines.llm.sizes import LARGE, Sizes
 from dubarr_watch.engines.llm.spreading import Spreader
+from dubarr_watch.engines.several_lengths import longest_first, of_several_lengths
 from dubarr_watch.engines.texts import (
     EMPTY_FILM,
     AnalysisRequest,
@@ -44,6 +45,9 @@ from dubarr_watch.engines.translation_checks import acceptable, is_shorter, norm
 log = structlog.get_logger(__name__)
 
 _AGAIN = 1
+_SHARES = (1.0, 0.85, 0.7)
+"""Budgets of the wordings of one line, in shares of what would fit."""
+
 _OTHER_TEMPERATURE = 0.5
 
 T = TypeVar("T", bound=Text)
@@ -132,8 +136,9 @@ class FilmTranslator:
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         """See `Translator`."""
+        wanted, wordings = of_several_lengths(texts, _SHARES), len(_SHARES)
 
         def ask(batch: Sequence[ShortenRequest], tries: int) -> dict[int, str]:
             return self._texts(
@@ -146,8 +151,13 @@ class FilmTranslator:
         def judge(answer: str, text: ShortenRequest) -> bool:
             return is_shorter(answer, text.text, target)
 
+        def told(done: float, total: float) -> None:
+            progress(done / wordings, total / wordings)
+
         questions = Questions(ask, judge, again=_AGAIN)
-        return self._asked(texts, questions, Step.REFINE, progress)
+        return longest_first(
+            self._asked(wanted, questions, Step.REFINE, told, together=wordings), wordings
+        )
 
     def correct(
         self, request: CorrectionRequest, *, progress: Progress = no_progress
@@ -185,10 +195,21 @@ class FilmTranslator:
         return read_film(request, self._chat, self._spreader, self._sizes, progress)
 
     def _asked(
-        self, texts: Sequence[T], questions: Questions[T], step: Step, progress: Progress
+        self,
+        texts: Sequence[T],
+        questions: Questions[T],
+        step: Step,
+        progress: Progress,
+        *,
+        together: int = 1,
     ) -> dict[int, str]:
-        """Return the answers for all texts; progress counts texts that are done with."""
-        parts = list(batches(texts, size=self._sizes.batch, chars=self._sizes.batch_chars))
+        """Return the answers for all texts; progress counts texts that are done with.
+
+        So many neighbours as `together` says are always asked in one request.
+        """
+        parts = list(
+            batches(texts, size=self._sizes.batch, chars=self._sizes.batch_chars, together=together)
+        )
         found: dict[int, str] = {}
         done = 0
         progress(0, len(texts))

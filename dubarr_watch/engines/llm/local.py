@@ -189,7 +189,7 @@ class LocalLlmTranslator(FilmTranslator):
         *,
         film: FilmContext = EMPTY_FILM,
         progress: Progress = no_progress,
-    ) -> Mapping[int, str]:
+    ) -> Mapping[int, tuple[str, ...]]:
         """See `Translator`."""
         with self._context.computing():
             self._begin()

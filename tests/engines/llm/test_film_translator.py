@@ -171,15 +171,24 @@ class TestShortening:
 
     def test_only_shorter_wordings_come_back(self, asking: Ask) -> None:
         """Longer, equal and empty answers are asked again and then left out."""
-        texts = tuple(ShortenRequest(n, "x", self.LONG, 20, speaker=1) for n in (7, 8, 9))
-        bad = {"1": "Una frase corta.", "2": self.LONG, "3": f"{self.LONG} Y mucho más."}
+        texts = tuple(ShortenRequest(n, "x", self.LONG, 20, speaker=1) for n in (7, 8))
+        good = {"1": "Una frase corta.", "2": "Corta.", "3": "Una frase corta."}
+        bad = {"4": self.LONG, "5": f"{self.LONG} Y mucho más.", "6": ""}
         translator, server = asking(
-            service.answers(lambda data: bad),
-            *[service.answers(lambda data: {"1": self.LONG})] * 5,
+            service.answers(lambda data: good | bad),
+            *[service.answers(lambda data: dict.fromkeys(data["lines"], self.LONG))] * 9,
         )
-        assert translator.shorten("es", texts, film=FILM) == {7: "Una frase corta."}
+        assert translator.shorten("es", texts, film=FILM) == {7: ("Una frase corta.", "Corta.")}
         line = server.asked[0].data["lines"]["1"]
         assert line == {"speaker": "Tom", "original": "x", "text": self.LONG, "max_chars": 20}
+
+    def test_three_lengths_of_a_line_are_asked_for_in_one_request(self, asking: Ask) -> None:
+        """All that would fit, and 85 and 70 % of it: the model is told of each."""
+        texts = tuple(ShortenRequest(n, "x", self.LONG, 20) for n in (7, 8))
+        translator, server = asking()
+        translator.shorten("es", texts)
+        asked = [line["max_chars"] for line in server.asked[0].data["lines"].values()]
+        assert asked == [20, 17, 14, 20, 17, 14]
 
     def test_several_lines_may_be_shortened_alike(self, asking: Ask) -> None:
         """Two of the same text get the same answer."""
