@@ -151,7 +151,7 @@ def test_dark_and_light_are_told_apart(browser: Browser, file: Path) -> None:
     """The page follows the screen."""
     backs = []
     for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme, offline=True)  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=scheme, offline=True)
         page = context.new_page()
         page.goto(file.as_uri())
         backs.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))

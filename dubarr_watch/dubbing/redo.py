@@ -16,6 +16,7 @@ from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.proof import Proof, prove
 from dubarr_watch.dubbing.results import LanguageResult
 from dubarr_watch.dubbing.retakes import retake
+from dubarr_watch.dubbing.similarity import similarities
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, fit_takes
 from dubarr_watch.dubbing.track import TrackMaker
 from dubarr_watch.dubbing.usage import UsageBook
@@ -121,13 +122,15 @@ class _Bench:
             studio = Studio(
                 code, folder, voices, synthesizer, _no_translator, _Forgetful(),
                 redo.settings.max_speedup, redo.control.cancelled, job=redo.job.id,
-                listener=listener,
+                listener=listener, printer=self._maker().printer(),
             )  # fmt: skip
             take = _take(part, before, studio)
             take, proof = _proven(part, take, studio, listener)
         proofs = {part.line.index: proof} if proof else {}
-        (fitted,) = fit_takes([part], {part.line.index: take}, studio, proofs)
-        return fitted
+        made = {part.line.index: take}
+        (fitted,) = fit_takes([part], made, studio, proofs)
+        alike = similarities([part], made, studio.printer) if studio.printer else {}
+        return replace(fitted, similarity=alike.get(part.line.index))
 
     def publish(self, dub: Dub, meter: MemoryMeter) -> LanguageResult:
         redo = self.redo

@@ -161,6 +161,7 @@ def line_reports(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> list[Li
             outcome=done.outcome.value,
             wer=done.proof.wer if done.proof else None,
             heard=done.proof.heard if done.proof else "",
+            similarity=done.similarity,
             check=done.outcome in _TO_CHECK and not part.joined,
             why=list(done.fit.why),
         )

@@ -14,6 +14,7 @@ from dubarr_watch.dubbing.fit_planner import FitLine, FitPlan, plan_in_slots
 from dubarr_watch.dubbing.fitting import Fit, Outcome, Take
 from dubarr_watch.dubbing.proof import Proof, prove
 from dubarr_watch.dubbing.recording import record_lines
+from dubarr_watch.dubbing.similarity import similarities
 from dubarr_watch.dubbing.studio import Part, Studio, TakeKeeper
 from dubarr_watch.dubbing.take_audio import take_shape, write_changed
 
@@ -31,6 +32,7 @@ class FittedTake:
         fit: What was done to it.
         outcome: How the line ended.
         proof: What was heard in the take, where somebody listened.
+        similarity: Of a cloned voice: how like the original speaker it is, 0 to 1.
     """
 
     take: Take | None
@@ -39,6 +41,7 @@ class FittedTake:
     fit: Fit
     outcome: Outcome
     proof: Proof | None = None
+    similarity: float | None = None
 
 
 def speak_lines(parts: Sequence[Part], studio: Studio) -> list[FittedTake]:
@@ -50,10 +53,18 @@ def speak_lines(parts: Sequence[Part], studio: Studio) -> list[FittedTake]:
     """
     studio.folder.mkdir(parents=True, exist_ok=True)
     takes: Mapping[int, Take] = record_lines(parts, studio)
-    if studio.listener is None:
-        return fit_takes(parts, takes, studio)
-    proven = prove(parts, takes, studio, studio.listener)
-    return fit_takes(parts, proven.takes, studio, proven.proofs)
+    proofs: Mapping[int, Proof] = {}
+    if studio.listener is not None:
+        proven = prove(parts, takes, studio, studio.listener)
+        takes, proofs = proven.takes, proven.proofs
+    fitted = fit_takes(parts, takes, studio, proofs)
+    if studio.printer is None:
+        return fitted
+    alike = similarities(parts, takes, studio.printer)
+    return [
+        replace(done, similarity=alike.get(part.line.index))
+        for part, done in zip(parts, fitted, strict=True)
+    ]
 
 
 def fit_takes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,7 @@ from dubarr_watch.engines.base import (
     no_progress,
 )
 from dubarr_watch.engines.dispatch import Dispatchers
+from dubarr_watch.engines.voice_prints import VoicePrinter
 from dubarr_watch.errors import JobCancelled
 
 
@@ -91,6 +93,7 @@ class Studio:
         dispatchers: Where the requests of all jobs are queued; queues of its own when None.
         job: Number of the job, which orders its requests among those of others.
         listener: Who listens to takes; without one they are taken as they come.
+        printer: Opens who says how like the original cloned voices are; nobody when None.
     """
 
     language: str
@@ -107,6 +110,7 @@ class Studio:
     dispatchers: Dispatchers | None = None
     job: int = 0
     listener: Listener | None = None
+    printer: Callable[[], AbstractContextManager[VoicePrinter]] | None = None
 
     def stop_if_cancelled(self) -> None:
         """Raise JobCancelled when somebody asked to stop."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from dubarr_watch.engines.dispatch import Dispatchers
 from dubarr_watch.engines.embedded_languages import language_note
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs, made_by
+from dubarr_watch.engines.voice_prints import VoicePrinter
 from dubarr_watch.engines.whisper_languages import WHISPER_LANGUAGES
 from dubarr_watch.errors import CannotDub, ProofFailed, TranslationIncomplete
 from dubarr_watch.languages import Language
@@ -174,6 +176,7 @@ class TrackMaker:
                 dispatchers=self.dispatchers,
                 job=self.job.id,
                 listener=self.listener(language, voices),
+                printer=self.printer(),
             )
             key = content_key(
                 [part.key for part in parts], self.settings.max_speedup, studio.listener is not None
@@ -216,6 +219,13 @@ class TrackMaker:
             content_key(made_by(spec)),
             self.work.folder / f"heard.{code}.json",
         )
+
+    def printer(self) -> Callable[[], AbstractContextManager[VoicePrinter]] | None:
+        """Return who says how like the original cloned voices are, where any are cloned."""
+        spec = self.specs.printer
+        if self.settings.qa is Qa.OFF or spec is None:
+            return None
+        return lambda: self.host.engine("printer", spec, **self.control.watch)
 
     def _voices(self, synthesizer: Synthesizer, language: Language) -> list[Voice]:
         voices = synthesizer.voices(language.code)

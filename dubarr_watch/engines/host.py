@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
@@ -28,11 +28,14 @@ from dubarr_watch.engines.engine_process import EngineProcess
 from dubarr_watch.engines.openmp import library_folder
 from dubarr_watch.engines.process import EngineUsage
 from dubarr_watch.engines.seat import Seat, User
+from dubarr_watch.engines.voice_prints import RemotePrinter, VoicePrinter
 from dubarr_watch.engines.warm import OpenEngine, WarmEngines
 from dubarr_watch.engines.worker import build
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules
 from dubarr_watch.settings import Settings, child_environment
+
+_PROXIES: Mapping[str, Callable[[remote.Call], Any]] = {**remote.PROXIES, "printer": RemotePrinter}
 
 
 class Watch(TypedDict, total=False):
@@ -95,6 +98,10 @@ class EngineHost:
     def engine(
         self, kind: Literal["synthesizer"], spec: EngineSpec, **watch: Unpack[Watch]
     ) -> AbstractContextManager[Synthesizer]: ...
+    @overload
+    def engine(
+        self, kind: Literal["printer"], spec: EngineSpec, **watch: Unpack[Watch]
+    ) -> AbstractContextManager[VoicePrinter]: ...
     @contextmanager
     def engine(self, kind: str, spec: EngineSpec, **watch: Unpack[Watch]) -> Iterator[Any]:
         """Run an engine for the length of a `with` block.
@@ -154,7 +161,7 @@ class EngineHost:
             seam = resources.enter_context(build(spec, context=context))
         else:
             process = resources.enter_context(EngineProcess(spec, context))
-            seam = remote.PROXIES[kind](process.call)
+            seam = _PROXIES[kind](process.call)
         return OpenEngine((kind, spec, stall_s), seam, user, resources)
 
 

@@ -31,6 +31,7 @@ class EngineSpecs:
         listener: Hears where there is voice in a finished dub; without one the transcriber does.
         prover: Hears takes back, so that they can be compared with their text; without one nobody
             does. It computes on the CPU: the memory of GPUs belongs to the voice by then.
+        printer: Says how much a cloned voice is like the original; None where none is cloned.
         embedded: Whether these are the small models, which know some languages badly.
         understands: Whether the translator can make something of a whole film.
         clones: Whether the synthesizer takes voices from recordings.
@@ -48,6 +49,7 @@ class EngineSpecs:
     diarizer_fallback: EngineSpec | None = None
     listener: EngineSpec | None = None
     prover: EngineSpec | None = None
+    printer: EngineSpec | None = None
     embedded: bool = False
     understands: bool = False
     clones: bool = False

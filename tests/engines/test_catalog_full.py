@@ -162,6 +162,7 @@ class TestWhichModels:
                     "faster-whisper-medium",
                     "speaker-diarization-community-1",
                     "faster-whisper-base",
+                    "d-vector",
                     "htdemucs",
                     "xtts-v2",
                 ],

@@ -1,0 +1,37 @@
+"""What a voice sounds like, as a vector: the same speaker's point in nearly the same direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+Print = tuple[float, ...]
+"""A voice: a vector of length 1, or empty where there was too little to hear."""
+
+
+class VoicePrinter(Protocol):
+    """Recordings into what their voices sound like."""
+
+    def prints(self, recordings: Sequence[Path]) -> list[Print]:
+        """Return the voice of each WAV file, each of one speaker alone."""
+        ...
+
+
+class RemotePrinter:
+    """A VoicePrinter in another process."""
+
+    def __init__(self, call: Callable[..., object]) -> None:
+        self._call = call
+
+    def prints(self, recordings: Sequence[Path]) -> list[Print]:
+        """See `VoicePrinter`."""
+        found = self._call("prints", {"recordings": tuple(recordings)}, None)
+        return [tuple(one) for one in found]  # type: ignore[attr-defined]
+
+
+def likeness(one: Print, other: Print) -> float | None:
+    """Return the cosine of two voices, 1 for the same; nothing when one of them is unknown."""
+    return float(np.dot(one, other)) if one and other else None
