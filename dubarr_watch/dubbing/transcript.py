@@ -36,6 +36,11 @@ MIN_HEARD_S = 0.15
 """A word whose middle lies in no voice is heard all the same when this much of it does."""
 
 MIN_LINE_S = 0.1
+
+LINE_EDGE_S = 0.1
+SHORTEST_SOUND_S = 0.15
+"""A shorter stretch of voice between lines is an edge of the detector, not a breath or a laugh."""
+
 STRAY_WORDS = 2
 """Speaker changes within a sentence that last no longer than this are the diarizer's slips."""
 
@@ -90,6 +95,29 @@ def make_lines(transcript: Transcript, turns: Sequence[Turn]) -> list[Line]:
         span = _true_span(group, voice, after_s, before_s)
         lines.append(Line(i, span.start_s, span.end_s, speaker, _text(group), 0))
     return _number_sentences(_number_speakers(lines))
+
+
+def untranscribed_voice(transcript: Transcript, lines: Sequence[Line]) -> list[Span]:
+    """Return where there is voice that no line has: laughs, breaths, cries, songs.
+
+    What lies closer to a line than `LINE_EDGE_S` is taken for the edge of its words.
+
+    Args:
+        transcript: With voice activity; that of the separated voice where there is one.
+        lines: Of the same video, in order of start.
+
+    Returns:
+        Stretches of `SHORTEST_SOUND_S` or more, disjoint and in order.
+    """
+    taken = _Timeline(Span(line.start_s - LINE_EDGE_S, line.end_s + LINE_EDGE_S) for line in lines)
+    found: list[Span] = []
+    for voice in transcript.voice:
+        start_s = voice.start_s
+        for own in taken.touching(voice.start_s, voice.end_s):
+            found.append(Span(start_s, own.start_s))
+            start_s = max(start_s, own.end_s)
+        found.append(Span(start_s, voice.end_s))
+    return [one for one in found if one.duration_s >= SHORTEST_SOUND_S]
 
 
 Piece = TypeVar("Piece", bound=Span | Turn)

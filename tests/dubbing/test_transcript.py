@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,7 @@ from dubarr_watch.dubbing.transcript import (
     VOICE_REACH_S,
     Line,
     make_lines,
+    untranscribed_voice,
 )
 from dubarr_watch.engines.base import Span, Transcript, Turn, Word
 
@@ -253,3 +255,30 @@ class TestAnything:
         some = make_lines(Transcript("en", 1, 70, tuple(said), tuple(voice)), [])
         remaining = iter(word.text for word in said)
         assert all(word in remaining for line in some for word in line.text.split())
+
+
+class TestUntranscribed:
+    @staticmethod
+    def found(voice: Sequence[tuple[float, float]], *lines: tuple[float, float]) -> list[object]:
+        known = Transcript("en", 1.0, 60, (), tuple(Span(*pair) for pair in voice))
+        spans = untranscribed_voice(
+            known, [Line(n, *pair, 0, "x", n) for n, pair in enumerate(lines)]
+        )
+        return [pytest.approx((span.start_s, span.end_s)) for span in spans]
+
+    def test_a_laugh_between_lines_is_found(self) -> None:
+        """Voice that no line has is left, whole where nothing is near."""
+        assert self.found([(1, 2), (3, 3.5), (5, 6)], (1, 2), (5, 6)) == [(3, 3.5)]
+
+    def test_a_laugh_right_after_words_is_found_from_their_end(self) -> None:
+        """Voice goes on for a second after the line, and before it: less its edges."""
+        assert self.found([(0, 5)], (1, 2), (2.5, 4)) == [(0, 0.9), (2.1, 2.4), (4.1, 5)]
+
+    def test_edges_of_lines_are_no_sounds(self) -> None:
+        """A quarter of a second after a line is left but for its edge; less is nothing."""
+        assert self.found([(1, 2.26), (3, 4.24)], (1, 2), (3, 4)) == [(2.1, 2.26)]
+
+    def test_no_lines_leave_all_voice_and_no_voice_nothing(self) -> None:
+        """A film in which somebody only hums, and one in which nobody does."""
+        assert self.found([(1, 2)]) == [(1, 2)]
+        assert self.found([], (1, 2)) == []
