@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dubarr_watch.dubbing.fit_planner import FitLine, FitPlan, plan_in_slots
 from dubarr_watch.dubbing.fitting import Fit, Outcome, Take
+from dubarr_watch.dubbing.hearing_ahead import hearing_ahead
 from dubarr_watch.dubbing.proof import Proof, prove
 from dubarr_watch.dubbing.recording import record_lines
 from dubarr_watch.dubbing.similarity import similarities
@@ -52,7 +53,8 @@ def speak_lines(parts: Sequence[Part], studio: Studio) -> list[FittedTake]:
         EngineCrashed: The speech process cannot be kept alive.
     """
     studio.folder.mkdir(parents=True, exist_ok=True)
-    takes: Mapping[int, Take] = record_lines(parts, studio)
+    with hearing_ahead(studio) as at_work:
+        takes: Mapping[int, Take] = record_lines(parts, at_work)
     proofs: Mapping[int, Proof] = {}
     if studio.listener is not None:
         proven = prove(parts, takes, studio, studio.listener)

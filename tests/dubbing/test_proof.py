@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from dubarr_watch.dubbing.studio import Part, Studio
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import Span, Transcriber, Word
 from dubarr_watch.engines.whisper_languages import WHISPER_LANGUAGES
+from dubarr_watch.errors import EngineCrashed
 from tests.telling_fakes import NOISE, HearingTranscriber, TellingSynthesizer
 
 TEXTS = (
@@ -47,13 +49,18 @@ class Kept:
 class Ears:
     """Opens a transcriber and counts how often, and how often it was asked."""
 
-    def __init__(self, transcriber: HearingTranscriber) -> None:
+    def __init__(self, transcriber: HearingTranscriber, broken: int = 0) -> None:
         self.transcriber = transcriber
         self.opened = 0
+        self.broken = broken
+        self.threads: list[str] = []
 
     @contextmanager
     def __call__(self) -> Iterator[Transcriber]:
         self.opened += 1
+        self.threads.append(threading.current_thread().name)
+        if self.opened <= self.broken:
+            raise EngineCrashed("It was killed.")
         yield self.transcriber
 
     @property
@@ -214,6 +221,28 @@ class TestProof:
         assert speak_lines(PARTS, replace(studio, listener=replace(fresh, _heard={}))) == first
         assert ears.opened == 3
         assert len(json.loads((tmp_path / "heard.es.json").read_text())) == 3
+
+
+class TestAhead:
+    @pytest.mark.parametrize("broken", [0, 3])
+    def test_takes_are_heard_while_others_are_spoken(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: int
+    ) -> None:
+        """Where engines run side by side; what goes wrong ahead is heard in the end."""
+        monkeypatch.setattr("dubarr_watch.dubbing.hearing_ahead.ENOUGH_S", 0.1)
+        ears = Ears(HearingTranscriber(), broken)
+        studio = replace(studio_of(tmp_path, ears), side_by_side=True)
+        fitted = speak_lines(PARTS, studio)
+        assert [done.proof.wer for done in fitted if done.proof] == [0.0, 0.0, 0.0]
+        here = threading.current_thread().name
+        assert ears.threads == ["hearing-ahead"] * 3 + [here] * (broken > 0)
+
+    def test_nothing_is_heard_ahead_where_engines_take_turns(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("dubarr_watch.dubbing.hearing_ahead.ENOUGH_S", 0.1)
+        _, ears = run(tmp_path)
+        assert ears.threads == [threading.current_thread().name]
 
 
 @pytest.mark.parametrize(
