@@ -135,6 +135,7 @@ def dubbed(models: Path, video: Path, tmp_path_factory: pytest.TempPathFactory) 
             tts_port=0,
             debug_mode=True,
             max_attempts=1,
+            qa="off",  # weights without training babble
         )
         with daemon.open_workshop(settings, foreground=True) as workshop:
             stat = video.stat()
