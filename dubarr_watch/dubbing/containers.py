@@ -32,7 +32,6 @@ class Container:
 
     Attributes:
         muxer: ffmpeg's name of it.
-        dub_codec: `copy` where it holds AAC, else the encoder that makes what it holds.
         options: Muxer options.
         keeps_clock: Whether packets keep their times; else they are counted from the start.
         keeps_titles: Whether a stream may have a title.
@@ -43,7 +42,6 @@ class Container:
     """
 
     muxer: str
-    dub_codec: str = "copy"
     options: tuple[str, ...] = ()
     keeps_clock: bool = True
     keeps_titles: bool = True
@@ -55,8 +53,8 @@ class Container:
 
 _PASSTHROUGH = ("-default_mode", "passthrough")
 _MATROSKA = Container("matroska", options=_PASSTHROUGH, attaches_pictures=True)
-_WEBM = Container("webm", dub_codec="libopus", options=_PASSTHROUGH)
-_AVI = Container("avi", dub_codec="libmp3lame", keeps_clock=False, keeps_languages=False)
+_WEBM = Container("webm", options=_PASSTHROUGH)
+_AVI = Container("avi", keeps_clock=False, keeps_languages=False)
 
 
 @dataclass(frozen=True, slots=True)

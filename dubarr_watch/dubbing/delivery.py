@@ -14,6 +14,7 @@ from dubarr_watch.dubbing.publishing import check_place, publish_file
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
 from dubarr_watch.dubbing.subtitles import Cue, write_srt
+from dubarr_watch.dubbing.timeline import write_speech
 from dubarr_watch.dubbing.track_file import publish_sidecar
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video, still_there
@@ -189,6 +190,7 @@ class Delivery:
                 self.book.of(code),
             ),
             notes=dub.notes,
+            depth_lu=dub.depth_lu,
         )
         self.work.keep("understood", Understood, self.understood)
         self.work.keep(f"dub.{code}", Dub, dub)
@@ -201,9 +203,15 @@ class Delivery:
         return LanguageResult(dub.language, state, to_check, tuple(tracks), report, path)
 
     def _listen(self, dub: Dub) -> list[Span]:
+        """Return where the dub has voice; it is written out alone for as long as that takes."""
         spec = self.specs.listener or self.specs.transcriber
+        speech = self.work.folder / f"speech.{dub.language.code}.wav"
+        write_speech(dub.takes, self.understood.audio.duration_s, speech)
         with self.host.engine("transcriber", spec, **self.control.watch) as transcriber:
-            return transcriber.voice_activity(dub.speech)
+            found = transcriber.voice_activity(speech)
+        if not self.settings.debug_mode:
+            speech.unlink()
+        return found
 
     def _still_there(self) -> None:
         self._check()

@@ -10,6 +10,7 @@ from dubarr_watch.dubbing.levels import Loudness
 from dubarr_watch.dubbing.references import Reference
 from dubarr_watch.dubbing.separation import Separated
 from dubarr_watch.dubbing.speaking import FittedTake, Part
+from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import Span
 from dubarr_watch.languages import Language
@@ -52,7 +53,7 @@ class Dub:
     Attributes:
         language: Which.
         audio: Encoded track in the work folder.
-        speech: The dub alone on the video's time line.
+        takes: The dub alone: what is heard when.
         parts: What each line needed.
         fitted: What each line got.
         loudness: Of the encoded track.
@@ -60,11 +61,12 @@ class Dub:
         left_silent: How many lines have no voice, although they should.
         notes: What a listener should know.
         misspoken: How many lines were not heard as written.
+        depth_lu: By how much the dub stands above what lies under it; see `Balance`.
     """
 
     language: Language
     audio: Path
-    speech: Path
+    takes: list[PlacedTake]
     parts: list[Part]
     fitted: list[FittedTake]
     loudness: Loudness
@@ -72,3 +74,4 @@ class Dub:
     left_silent: int
     notes: list[str]
     misspoken: int = 0
+    depth_lu: float | None = None

@@ -1,4 +1,4 @@
-"""The original's sound, decoded once: mono for the models, stereo for the mix.
+"""The original's sound, decoded once: mono for the models, all channels for the mix.
 
 Both start at the video's time 0 whatever the stream's own offset is, so that every time in a job
 means the same.
@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubarr_watch.dubbing.layouts import STEREO, layout_of
+from dubarr_watch.dubbing.levels import Measuring, sound_levels
 from dubarr_watch.dubbing.workspace import JobControl
 from dubarr_watch.engines.base import Progress, no_progress
 from dubarr_watch.errors import NoAudio
@@ -34,10 +36,11 @@ class SourceAudio:
 
     Attributes:
         models: 16 kHz mono 16-bit WAV.
-        bed: 48 kHz stereo 16-bit FLAC.
+        bed: 48 kHz 16-bit FLAC in the layout of the tracks, see `layouts`.
         duration_s: Length of the video.
         language: Language tag of the stream, or empty.
         offset_s: Where the stream starts on the video's time line; already compensated.
+        codec: The stream's codec, as ffmpeg names it.
     """
 
     models: Path
@@ -45,6 +48,7 @@ class SourceAudio:
     duration_s: float
     language: str
     offset_s: float
+    codec: str = ""
 
 
 def extract_audio(
@@ -52,6 +56,7 @@ def extract_audio(
     folder: Path,
     *,
     source: Language | None,
+    stereo: bool = False,
     control: JobControl,
     progress: Progress = no_progress,
 ) -> SourceAudio:
@@ -61,6 +66,7 @@ def extract_audio(
         found: The video.
         folder: Where the files go.
         source: SOURCE_LANG: the stream in this language is taken, if there is one.
+        stereo: STEREO: the bed is mixed down to stereo.
         control: Cancel and stall.
         progress: In seconds of media.
 
@@ -70,6 +76,7 @@ def extract_audio(
     """
     stream = choose_stream(found, source)
     models, bed = folder / "source.wav", folder / "bed.flac"
+    layout = STEREO if stereo else layout_of(stream.channels, stream.layout)
     # first_pts=0 fills a late start with silence and cuts what lies before the video.
     align = "aresample=async=1:first_pts=0"
     run_ffmpeg(
@@ -78,8 +85,9 @@ def extract_audio(
             "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", "-af", align,
             "-ac", "1", "-ar", str(MODEL_RATE), "-c:a", "pcm_s16le", "-f", "wav", "-rf64", "auto",
             output_name(models),
-            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", "-af", align,
-            "-ac", "2", "-ar", str(MIX_RATE), "-c:a", "flac", "-sample_fmt", "s16",
+            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn",
+            "-af", f"{align},aformat=channel_layouts={layout.name}", "-ar", str(MIX_RATE),
+            "-c:a", "flac", "-sample_fmt", "s16",
             "-compression_level", "0", "-f", "flac", output_name(bed),
         ],
         path=found.path,
@@ -89,7 +97,8 @@ def extract_audio(
         stall_s=control.stall_s,
     )  # fmt: skip
     offset_s = round(stream.start_s - found.start_s, 3)
-    return SourceAudio(models, bed, found.duration_s, stream.language, offset_s)
+    sound_levels(bed, Measuring(cancelled=control.cancelled))
+    return SourceAudio(models, bed, found.duration_s, stream.language, offset_s, stream.codec)
 
 
 def choose_stream(found: Probe, source: Language | None) -> Stream:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubarr_watch.dubbing import containers
+from dubarr_watch.dubbing.codecs import fallback, fits
 from dubarr_watch.dubbing.containers import USE_SIDECAR, Plan
 from dubarr_watch.dubbing.passes import (
     DURATION_TOLERANCE_S,
@@ -193,16 +194,22 @@ def _inputs(plan: Plan, audios: Sequence[tuple[Language, Path]]) -> list[str]:
 def _dub_arguments(plan: Plan, audios: Sequence[tuple[Language, Path]]) -> list[str]:
     arguments: list[str] = []
     first = sum(stream.kind == "audio" for stream in plan.tracks)
-    for position, (language, _) in enumerate(audios):
+    for position, (language, audio) in enumerate(audios):
         index = first + position
         arguments += ["-map", f"{position + 1}:a:0", *dub_tags(index, language)]
         if plan.container.names_handlers:
             name = f"handler_name={language.track_title}"
             arguments += [f"-metadata:s:a:{index}", name]
-        arguments += [f"-c:a:{index}", plan.container.dub_codec]
-        if plan.container.dub_codec != "copy":
-            arguments += [f"-b:a:{index}", "192k"]
+        arguments += _codec_arguments(plan.container.muxer, audio, f"a:{index}")
     return arguments
+
+
+def _codec_arguments(muxer: str, audio: Path, stream: str) -> list[str]:
+    """Copy a track, unless it was made for a file of its own and this container cannot hold it."""
+    (found,) = probe(audio).of_kind("audio")
+    if fits(muxer, found.codec):
+        return [f"-c:{stream}", "copy"]
+    return fallback(muxer, found.channels).arguments_for(stream)
 
 
 def _save_pictures(plan: Plan, work: Path, job: int, watch: Watch) -> list[Path]:

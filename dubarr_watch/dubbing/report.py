@@ -74,6 +74,8 @@ class Summary:
         starts_within: Share of the takes that start no more than 45 ms before and 125 ms after
             the original.
         takes_per_line: Takes made, by lines that have one.
+        depth_lu: Loudness of the dub over that of what lies under it, where it speaks; nothing
+            when nothing lies there.
     """
 
     lines: int
@@ -96,6 +98,7 @@ class Summary:
     lines_to_check: int = 0
     starts_within: float = 1.0
     takes_per_line: float = 0.0
+    depth_lu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ def summarize(
     loudness: Loudness | None,
     costs: Costs,
     notes: Sequence[str] = (),
+    depth_lu: float | None = None,
 ) -> Summary:
     """Add the lines up.
 
@@ -187,6 +191,7 @@ def summarize(
         loudness: Of the finished track; nothing when there is none.
         costs: See `Costs`.
         notes: What a listener should know.
+        depth_lu: Loudness of the dub over that of what lies under it.
     """
     heard = [line for line in lines if line.outcome != Outcome.SILENT]
     speeds = [line.speed for line in heard] or [1.0]
@@ -215,6 +220,7 @@ def summarize(
         lines_to_check=sum(line.check for line in lines),
         starts_within=round(sum(map(_starts_within, heard)) / len(heard), 4) if heard else 1.0,
         takes_per_line=_takes_per_line(lines),
+        depth_lu=depth_lu,
     )
 
 

@@ -29,7 +29,7 @@ class Separated:
     Attributes:
         models: Voices alone: 16 kHz mono 16-bit WAV.
         clean: Voices alone, for cloning: 24 kHz mono 16-bit FLAC.
-        bed: Everything else: 48 kHz stereo 16-bit FLAC.
+        bed: Everything else: 48 kHz 16-bit FLAC with the channels of the original.
     """
 
     models: Path
@@ -73,7 +73,7 @@ def separate_voices(
         ],
         audio, control,
     )  # fmt: skip
-    _convert(stems.rest, ["-ac", "2", "-ar", str(MIX_RATE), *_as_flac(found.bed)], audio, control)
+    _convert(stems.rest, ["-ar", str(MIX_RATE), *_as_flac(found.bed)], audio, control)
     shutil.rmtree(stems_folder, ignore_errors=True)
     progress(audio.duration_s, audio.duration_s)
     return found

@@ -1,7 +1,8 @@
-"""The dub alone: its takes on the time line of the video."""
+"""The dub alone: its takes on the time line of the video, block by block."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 48_000
-BLOCK = SAMPLE_RATE * 4
+BLOCK = SAMPLE_RATE
 """Samples that are in memory at a time."""
 
 _EDGE_S = 0.005
@@ -30,34 +31,69 @@ class PlacedTake:
         start_s: Where it starts on the video's time line.
         duration_s: How much of it is heard.
         trimmed: Whether it is faded out at its end.
+        gains: Linear gain in each channel of a mix; none: 1 in each.
     """
 
     path: Path
     start_s: float
     duration_s: float
     trimmed: bool = False
+    gains: tuple[float, ...] = ()
+
+
+class SpeechLine:
+    """Lays takes over blocks that come in order, each read when its time comes and then forgotten.
+
+    Args:
+        takes: In any order; they may overlap.
+        total: Samples after which nothing is heard.
+    """
+
+    def __init__(self, takes: Sequence[PlacedTake], total: int) -> None:
+        self._coming = deque(sorted(takes, key=lambda take: take.start_s))
+        self._total = total
+        self._heard: list[tuple[int, Samples, PlacedTake]] = []
+
+    def add_to(self, block: Samples, position: int) -> None:
+        """Add what is said in a block.
+
+        Args:
+            block: float32, shape (n, channels); changed in place.
+            position: Index of its first sample.
+        """
+        end = min(position + len(block), self._total)
+        while self._coming and round(self._coming[0].start_s * SAMPLE_RATE) < end:
+            take = self._coming.popleft()
+            self._heard.append((round(take.start_s * SAMPLE_RATE), _take_samples(take), take))
+        for start, samples, take in self._heard:
+            first, last = max(start, position), min(start + len(samples), end)
+            if first >= last:
+                continue
+            part = samples[first - start : last - start]
+            for channel, gain in enumerate(take.gains or (1.0,) * block.shape[1]):
+                if gain:
+                    block[first - position : last - position, channel] += part * np.float32(gain)
+        self._heard = [said for said in self._heard if said[0] + len(said[1]) > end]
 
 
 def write_speech(takes: Sequence[PlacedTake], duration_s: float, target: Path) -> None:
     """Write the dub alone on the video's time line: 48 kHz mono 16-bit WAV.
 
     Args:
-        takes: In order of start, not overlapping.
+        takes: What is heard; gains are left out.
         duration_s: Length of the video.
         target: The file to write.
     """
     total = round(duration_s * SAMPLE_RATE)
+    plain = [PlacedTake(t.path, t.start_s, t.duration_s, t.trimmed) for t in takes]
+    line = SpeechLine(plain, total)
     with soundfile.SoundFile(
         target, "w", samplerate=SAMPLE_RATE, channels=1, subtype="PCM_16", format="RF64"
     ) as file:
-        position = 0
-        for take in takes:
-            start = min(round(take.start_s * SAMPLE_RATE), total)
-            position += _write_silence(file, start - position)
-            samples = _take_samples(take)[: max(total - position, 0)]
-            file.write(samples)
-            position += len(samples)
-        _write_silence(file, total - position)
+        for position in range(0, total, BLOCK):
+            block = np.zeros((min(BLOCK, total - position), 1), dtype=np.float32)
+            line.add_to(block, position)
+            file.write(block)
 
 
 def _take_samples(take: PlacedTake) -> Samples:
@@ -80,12 +116,3 @@ def _fade(samples: Samples, in_s: float, out_s: float) -> None:
             samples[-count:] *= ramp[::-1]
         else:
             samples[:count] *= ramp
-
-
-def _write_silence(file: soundfile.SoundFile, count: int) -> int:
-    left = max(count, 0)
-    while left:
-        part = min(left, BLOCK)
-        file.write(np.zeros(part, dtype=np.float32))
-        left -= part
-    return max(count, 0)

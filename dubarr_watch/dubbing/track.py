@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -15,12 +14,10 @@ from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers, st
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
 from dubarr_watch.dubbing.hearing_back import Listener
-from dubarr_watch.dubbing.levels import Loudness, matching_gain_db
-from dubarr_watch.dubbing.mixing import MixControl, mix
+from dubarr_watch.dubbing.mixdown import mix_dub, placed
 from dubarr_watch.dubbing.references import borrowed_from, can_be_cloned, references_of
 from dubarr_watch.dubbing.report import line_reports
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
-from dubarr_watch.dubbing.timeline import PlacedTake, write_speech
 from dubarr_watch.dubbing.translation import Origin, TranslatedLine
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video
@@ -49,15 +46,6 @@ _NOT_UNDERSTOOD = frozenset({"espeak"})
 
 StageReport = Callable[[str, float], None]
 """Called with (stage, share of the language done)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mixed:
-    """What mixing makes: both files are there, or it has to be done again."""
-
-    audio: Path
-    speech: Path
-    loudness: Loudness
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +119,18 @@ class TrackMaker:
             JobCancelled: Somebody asked for it.
         """
         self._keep_lines(language, parts, fitted)
-        mixed = self._mix(language, parts, fitted, progress)
+        mixed = mix_dub(
+            language, parts, fitted, known=self.understood, video=self.video, job=self.job,
+            settings=self.settings, work=self.work, control=self.control, progress=progress,
+        )  # fmt: skip
         return Dub(
             language=language,
             audio=mixed.audio,
-            speech=mixed.speech,
+            takes=placed(fitted),
             parts=parts,
             fitted=fitted,
             loudness=mixed.loudness,
+            depth_lu=mixed.depth_lu,
             cut_short=sum(done.outcome is Outcome.TRIMMED for done in fitted),
             left_silent=_left_silent(parts, fitted),
             notes=notes,
@@ -245,44 +237,6 @@ class TrackMaker:
             list[Speaker],
             lambda: find_speakers(known.heard, known.lines),
         )
-
-    def _mix(
-        self,
-        language: Language,
-        parts: Sequence[Part],
-        fitted: Sequence[FittedTake],
-        progress: Progress,
-    ) -> Mixed:
-        known = self.understood
-        speech = self.work.folder / f"speech.{language.code}.wav"
-        audio = self.work.folder / f"dub.{language.code}.mka"
-        takes = [
-            PlacedTake(done.path, done.placed_s, done.fit.duration_s, done.fit.trimmed)
-            for done in fitted
-            if done.path is not None
-        ]
-        ducked = [
-            Span(part.line.start_s, max(part.line.end_s, done.placed_s + done.fit.duration_s))
-            for part, done in zip(parts, fitted, strict=True)
-            if done.path is not None
-        ]
-        style, bed = self.job.options.style or "dub", known.audio.bed
-        if known.separated and style == "dub":
-            # In a voiceover the original's own voice is to be heard.
-            style, bed = "without voices", known.separated.bed
-        control = MixControl(progress, self.control.cancelled, self.control.stall_s)
-
-        def make() -> Mixed:
-            write_speech(takes, known.audio.duration_s, speech)
-            gain_db = matching_gain_db(known.heard, ducked, takes)
-            loudness = mix(
-                bed, speech, ducked, audio,
-                style=style, speech_gain_db=gain_db, control=control,
-            )  # fmt: skip
-            return Mixed(audio, speech, loudness)
-
-        key = content_key(known.key, fitted, style)
-        return self.work.stage("mix", language.code, key, Mixed, make)
 
     def _keep_lines(
         self, language: Language, parts: Sequence[Part], fitted: Sequence[FittedTake]

@@ -90,7 +90,9 @@ class Understanding:
             JobCancelled: Somebody asked for it.
         """
         specs = self.specs
-        key = content_key(self.video.record.fingerprint, self.settings.source_lang)
+        key = content_key(
+            self.video.record.fingerprint, self.settings.source_lang, self.settings.stereo
+        )
         audio = self._stage("extract", key, SourceAudio, self._extract)
         separated = None
         if specs.separator is not None:
@@ -134,6 +136,7 @@ class Understanding:
             self.video.found,
             self.work.folder,
             source=self.settings.source_lang,
+            stereo=self.settings.stereo,
             control=self.control,
             progress=progress,
         )

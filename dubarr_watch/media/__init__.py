@@ -9,13 +9,15 @@ shell, and is ended when it makes no progress.
 from __future__ import annotations
 
 from dubarr_watch.media.arguments import input_arguments, output_name
+from dubarr_watch.media.decoding import decode_samples
 from dubarr_watch.media.probing import Probe, Stream, probe
-from dubarr_watch.media.running import run_ffmpeg
+from dubarr_watch.media.running import run_ffmpeg, widen_pipe
 from dubarr_watch.media.tools import ffmpeg_path, ffprobe_path, tool_listing
 
 __all__ = [
     "Probe",
     "Stream",
+    "decode_samples",
     "ffmpeg_path",
     "ffprobe_path",
     "input_arguments",
@@ -23,4 +25,5 @@ __all__ = [
     "probe",
     "run_ffmpeg",
     "tool_listing",
+    "widen_pipe",
 ]

@@ -32,6 +32,7 @@ class Stream:
         duration_s: Own duration, or nothing when the container does not say.
         dispositions: Names of the set dispositions, e.g. `default`, `attached_pic`.
         codec_tag: The container's own four-letter name of the codec, e.g. `tmcd`.
+        layout: ffmpeg's name of the channel layout, empty for other kinds and when unknown.
         tags: Every tag, names in lower case.
     """
 
@@ -46,6 +47,7 @@ class Stream:
     duration_s: float | None
     dispositions: frozenset[str]
     codec_tag: str = ""
+    layout: str = ""
     tags: dict[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -135,6 +137,7 @@ def _parse_stream(entry: dict[str, Any]) -> Stream:
         duration_s=_number(entry.get("duration")) or _clock(tags.get("duration", "")),
         dispositions=frozenset(k for k, v in entry.get("disposition", {}).items() if v),
         codec_tag=str(entry.get("codec_tag_string", "")),
+        layout=str(entry.get("channel_layout", "")),
         tags=tags,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -19,6 +20,7 @@ from dubarr_watch.media.tools import ffmpeg_path
 from dubarr_watch.media.words import last_words
 
 _FEEDER_END_S = 10
+_PIPE_BYTES = 2**20
 _KEPT_WORDS_BYTES = 1_000_000
 """How much of what ffmpeg says is kept; a damaged film makes it say hundreds of megabytes."""
 
@@ -76,10 +78,19 @@ def run_ffmpeg(
     return words.decode("utf-8", "replace")
 
 
+def widen_pipe(pipe: Any) -> None:
+    """Let a pipe hold more at a time, where the system can: fewer switches of processes."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
 def _command(arguments: Sequence[str | Path], *, fed: bool) -> list[str]:
     no_keys = [] if fed else ["-nostdin"]
     return [
-        *_ends_with_us(), ffmpeg_path(), "-hide_banner", *no_keys, "-y", "-loglevel", "info",
+        *ends_with_us(), ffmpeg_path(), "-hide_banner", *no_keys, "-y", "-loglevel", "info",
         "-nostats", "-progress", "pipe:1", *map(str, arguments),
     ]  # fmt: skip
 
@@ -94,7 +105,7 @@ def _end(process: subprocess.Popen[bytes], watch: _Watch, feeder: _Feeder | None
 
 
 @functools.cache
-def _ends_with_us() -> list[str]:
+def ends_with_us() -> list[str]:
     """Return the command that lets Linux end a process with its parent, however that dies.
 
     A ffmpeg that outlives a killed daemon would go on writing what the next one writes.

@@ -79,6 +79,20 @@ class NotifyEvent(StrEnum):
     FAILED = "failed"
 
 
+class MixStyle(StrEnum):
+    """What is left of the original's voices under a dub."""
+
+    DUB = "dub"
+    VOICEOVER = "voiceover"
+
+
+class LoudnessGoal(StrEnum):
+    """How loud a track becomes: EBU R 128's -23 LUFS, or as loud as the original track."""
+
+    R128 = "r128"
+    MATCH = "match"
+
+
 class Qa(StrEnum):
     """Whether takes are transcribed back and compared with their text."""
 

@@ -140,7 +140,8 @@ class Settings(QualitySettings, FullProfileSettings):
 
     @field_validator(
         "profile", "tts_model", "whisper_model", "device", "output_mode", "watch_mode",
-        "llm_backend", "separation", "log_level", "log_format", "qa", mode="before",
+        "llm_backend", "separation", "log_level", "log_format", "qa", "mix_style",
+        "loudness", mode="before",
     )  # fmt: skip
     @classmethod
     def _in_any_case(cls, value: object) -> object:

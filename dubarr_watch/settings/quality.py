@@ -5,11 +5,24 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from dubarr_watch.settings.choices import Qa
+from dubarr_watch.settings.choices import LoudnessGoal, MixStyle, Qa
 
 
 class QualitySettings(BaseSettings):
-    """How a dub is checked, and for how long single lines can still be made anew."""
+    """How a dub sounds, how it is checked, and how long single lines can be made anew."""
+
+    mix_style: MixStyle = Field(
+        MixStyle.DUB,
+        description="dub, or voiceover: the original stays audible under the voice; a marker's "
+        "own style wins",
+    )
+    loudness: LoudnessGoal = Field(
+        LoudnessGoal.R128,
+        description="r128 (-23 LUFS) or match (as loud as the original's own track)",
+    )
+    stereo: bool = Field(
+        False, description="true: stereo tracks also where the original has surround sound"
+    )
 
     qa: Qa = Field(
         Qa.AUTO,

@@ -38,7 +38,7 @@ def first_sound_s(path: Path) -> float:
 def pitch_hz(path: Path, start_s: float = 1.0) -> float:
     samples = soundfile.read(path, always_2d=True)[0]
     rate: int = soundfile.info(path).samplerate
-    part = samples[round(start_s * rate) : round((start_s + 1) * rate), 0]
+    part = samples[round(start_s * rate) : round((start_s + 1) * rate)].sum(axis=1)
     return float(np.argmax(np.abs(np.fft.rfft(part * np.hanning(len(part)))))) * rate / len(part)
 
 
@@ -103,18 +103,27 @@ class TestTimeLine:
 
 class TestForms:
     @pytest.mark.parametrize(
-        ("layout", "rate"), [("mono", 8_000), ("stereo", 44_100), ("5.1", 48_000), ("7.1", 96_000)]
+        ("layout", "rate", "channels"),
+        [
+            ("mono", 8_000, 2),
+            ("stereo", 44_100, 2),
+            ("quad", 48_000, 4),
+            ("5.1", 48_000, 6),
+            ("5.1(side)", 48_000, 6),
+            ("6.1", 48_000, 7),
+            ("7.1", 96_000, 8),
+        ],
     )
-    def test_every_layout_and_rate_becomes_the_same_two_files(
-        self, layout: str, rate: int, tmp_path: Path
+    def test_every_layout_and_rate_becomes_two_files(
+        self, layout: str, rate: int, channels: int, tmp_path: Path
     ) -> None:
-        """16 kHz mono for the models, 48 kHz stereo for the mix, the pitch unchanged."""
+        """16 kHz mono for the models, 48 kHz in its own layout for the mix, the pitch unchanged."""
         sound = f"sine=500:r={rate}:d=3,aformat=channel_layouts={layout}"
         video = make(tmp_path / "v.mkv", "-f", "lavfi", "-i", sound, "-c:a", "flac")
         audio = extract(video, tmp_path / "work")
         models, bed = soundfile.info(audio.models), soundfile.info(audio.bed)
         assert (models.samplerate, models.channels, models.subtype) == (16_000, 1, "PCM_16")
-        assert (bed.samplerate, bed.channels, bed.format) == (48_000, 2, "FLAC")
+        assert (bed.samplerate, bed.channels, bed.format) == (48_000, channels, "FLAC")
         assert pitch_hz(audio.models) == pytest.approx(500, abs=2)
         assert pitch_hz(audio.bed) == pytest.approx(500, abs=2)
 
@@ -124,7 +133,26 @@ class TestForms:
         video = make(tmp_path / "v.mkv", "-f", "lavfi", "-i", sound, "-c:a", "flac")
         audio = extract(video, tmp_path / "work")
         assert np.abs(soundfile.read(audio.models)[0]).max() > 0.1
-        assert np.abs(soundfile.read(audio.bed)[0]).max(axis=0).min() > 0.1
+        heard = np.abs(soundfile.read(audio.bed)[0]).max(axis=0)
+        assert [level > 0.1 for level in heard] == [False, False, True, False, False, False]
+
+    def test_stereo_is_mixed_down_where_it_is_asked_for(self, tmp_path: Path) -> None:
+        """STEREO=true: the centre is heard on both sides."""
+        sound = "aevalsrc=0|0|0.5*sin(2*PI*500*t)|0|0|0:c=5.1:d=3"
+        video = make(tmp_path / "v.mkv", "-f", "lavfi", "-i", sound, "-c:a", "flac")
+        audio = extract_audio(
+            probe(video), tmp_path, source=None, stereo=True, control=JobControl()
+        )
+        heard = np.abs(soundfile.read(audio.bed)[0]).max(axis=0)
+        assert heard.shape == (2,)
+        assert heard.min() > 0.1
+
+    def test_levels_are_measured_with_it(self, tmp_path: Path) -> None:
+        """Every mix of the video finds them beside the bed."""
+        video = make(tmp_path / "v.mkv", "-f", "lavfi", "-i", "sine=d=3", "-c:a", "flac")
+        audio = extract(video, tmp_path / "work")
+        assert np.load(f"{audio.bed}.levels.npy").shape == (30, 2)
+        assert audio.codec == "flac"
 
     def test_a_truncated_video_gives_what_it_has(self, tmp_path: Path) -> None:
         """Half a file is decoded as far as it goes."""
