@@ -23,6 +23,7 @@ DubarrError
 │   ├── ServiceBusy           a service of others refused for now: rate limit, quota, fault
 │   ├── TranslationIncomplete
 │   └── SynthesisFailed
+├── ProofFailed               too many takes of a track do not say their text
 ├── LeaseError                no device can hold what was asked for
 │   └── DeviceError           a GPU, or its driver, does not answer as it should
 ├── MediaError                ffmpeg or ffprobe failed
