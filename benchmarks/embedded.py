@@ -143,6 +143,9 @@ class TimedHost:
         finally:
             self._timed(manager.__exit__, *sys.exc_info())
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
     def _timed(self, call: Callable[..., Any], *given: Any, **named: Any) -> Any:
         started = time.monotonic()
         try:

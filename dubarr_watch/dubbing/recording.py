@@ -82,6 +82,8 @@ class _Recording:
         except BaseException:
             self._leave()
             raise
+        if self._studio.durations:
+            self._studio.durations.learn(self._studio.language, self._takes.values())
         return self._takes
 
     def _begin_first(self) -> bool:

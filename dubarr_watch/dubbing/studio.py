@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dubarr_watch.dubbing.durations import DurationBook
 from dubarr_watch.dubbing.fitting import Take
 from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.transcript import Line
@@ -93,6 +94,7 @@ class Studio:
         dispatchers: Where the requests of all jobs are queued; queues of its own when None.
         job: Number of the job, which orders its requests among those of others.
         listener: Who listens to takes; without one they are taken as they come.
+        durations: What takes teach about how long texts take to say is noted here.
         printer: Opens who says how like the original cloned voices are; nobody when None.
     """
 
@@ -110,6 +112,7 @@ class Studio:
     dispatchers: Dispatchers | None = None
     job: int = 0
     listener: Listener | None = None
+    durations: DurationBook | None = None
     printer: Callable[[], AbstractContextManager[VoicePrinter]] | None = None
 
     def stop_if_cancelled(self) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers, stand_ins
 from dubarr_watch.dubbing.dub import Dub, Understood
+from dubarr_watch.dubbing.durations import DurationBook
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
 from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.mixdown import mix_dub, placed
@@ -90,7 +91,7 @@ class TrackMaker:
         slots = make_slots(self.understood.lines, self.understood.audio.duration_s)
         translating = Translating(
             self.host, self.specs, self.video, self.work, self.understood, self.control, self.book,
-            self.dispatchers,
+            self.dispatchers, DurationBook(self.settings.config_dir / "durations.json"),
         )  # fmt: skip
         wording = translating.wording(
             language, slots,
@@ -169,6 +170,7 @@ class TrackMaker:
                 job=self.job.id,
                 listener=self.listener(language, voices),
                 printer=self.printer(),
+                durations=translating.durations,
             )
             key = content_key(
                 [part.key for part in parts], self.settings.max_speedup, studio.listener is not None

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from dubarr_watch.dubbing.asking import Asking
 from dubarr_watch.dubbing.dub import Understood
+from dubarr_watch.dubbing.durations import DurationBook, Law
 from dubarr_watch.dubbing.subtitles import Cue, find_cues
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import Origin, TranslatedLine, needs_model, translate_lines
@@ -32,12 +33,6 @@ from dubarr_watch.languages import Language
 
 MAX_SILENT_SHARE = 0.2
 """A track with more than this share of its lines missing is a failure, not a dub."""
-
-DEFAULT_CHARS_PER_S = 15.0
-"""Characters a second of ordinary speech, for a language not listed below."""
-
-CHARS_PER_S = {"de": 17.0, "en": 17.0, "es": 16.5, "fr": 19.0, "it": 15.5, "pl": 15.0, "pt": 16.5}
-"""Measured on sentences of 20 to 90 characters, Kokoro's voices (de, pl: espeak-ng's)."""
 
 _WIDE = Asking(before=6, after=3, batch=16)
 """Context for a model that can hold it, in batches that its slots answer side by side."""
@@ -69,6 +64,7 @@ class Translating:
         control: Cancel, stall and priority.
         book: What it costs is noted here.
         dispatchers: Where requests of all jobs are queued.
+        durations: How long texts take to say, as far as that is known.
     """
 
     host: EngineHost
@@ -79,6 +75,7 @@ class Translating:
     control: JobControl
     book: UsageBook
     dispatchers: Dispatchers | None
+    durations: DurationBook
 
     def wording(
         self,
@@ -110,7 +107,7 @@ class Translating:
                     "analyse", code, content_key(key, "analyse"), FilmContext,
                     lambda: translator().analyse(self._question(code), progress=told),
                 )  # fmt: skip
-            chars_per_s = CHARS_PER_S.get(code, DEFAULT_CHARS_PER_S)
+            chars_per_s = self._chars_per_s(code)
             told = translating()
             lines = self.work.stage(
                 "translate", code, content_key(key, film, chars_per_s), list[TranslatedLine],
@@ -144,6 +141,15 @@ class Translating:
                 return started[0]
 
             yield start
+
+    def _chars_per_s(self, code: str) -> float:
+        """Return the rate of a language as this job first found it: a later run asks the same."""
+        name = f"rate.{code}"
+        law = self.work.kept(name, Law)
+        if law is None:
+            law = self.durations.law(code)
+            self.work.keep(name, Law, law)
+        return round(law.chars_per_s, 1)
 
     def _cues(self, language: Language) -> list[Cue]:
         return find_cues(
