@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from unicode_rbnf import RbnfEngine
+if TYPE_CHECKING:
+    from unicode_rbnf import RbnfEngine
 
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
 """Languages that are written without spaces: each character counts as a word."""
@@ -47,6 +49,9 @@ def _in_words(number: str, language: str) -> str:
 
 @lru_cache(maxsize=32)
 def _engine(language: str) -> RbnfEngine | None:
+    # Imported where it is used: an idle daemon can do without its 5 MB.
+    from unicode_rbnf import RbnfEngine
+
     try:
         return RbnfEngine.for_language(language)
     except ValueError:
