@@ -110,17 +110,19 @@ def shortening_messages(target: str, texts: Mapping[str, str]) -> list[ChatCompl
     name = language_name(target)
     shorter, shortest = LENGTHS
     system = (
-        f"You shorten film dialogue. Rewrite each {name} line in {name}, keeping its meaning: "
-        f'for "{shorter}" with a few words less, for "{shortest}" with as few words as possible. '
-        f"Answer with JSON: the same keys, the rewritten lines as values."
+        f"You shorten film dialogue. Rewrite each {name} line in {name} twice, keeping its "
+        f'meaning: "{shorter}" leaves out a few words, "{shortest}" has far fewer words. Answer '
+        f"with JSON: for each key its {shorter} and its {shortest} line."
     )
     examples: list[tuple[str, str]] = []
     if target in _LONG_AND_SHORTER:
         long, *answers = _LONG_AND_SHORTER[target]
-        keys = [f"1 {length}" for length in LENGTHS]
-        said = dict(zip(keys, answers, strict=True))
-        examples = [(_json(dict.fromkeys(keys, long)), _json(said))]
-    return _conversation(system, examples, _json(texts))
+        said = {f"1 {length}": text for length, text in zip(LENGTHS, answers, strict=True)}
+        examples = [(_json({"1": long}), _json(said))]
+    # Each line is shown once: what a small model sees twice it copies.
+    return _conversation(
+        system, examples, _json({key.split()[0]: text for key, text in texts.items()})
+    )
 
 
 def answer_schema(keys: Sequence[str]) -> dict[str, Any]:
