@@ -49,7 +49,7 @@ def test_the_names_are_the_public_ones() -> None:
         "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
         "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
         "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
-            "starts_within", "takes_per_line",
+        "starts_within", "takes_per_line", "depth_lu",
     ]  # fmt: skip
     assert {str(outcome) for outcome in Outcome} == {
         "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken",
