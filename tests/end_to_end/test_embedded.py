@@ -171,9 +171,9 @@ class TestTracks:
         lines = [line for line in dubbed.report(code)["lines"] if line["outcome"] != "silent"]
         assert len(lines) >= 6
         for line in lines:
-            assert line["placed_s"] == line["start_s"]
             heard_s = _onset_s(samples, rate, line["placed_s"])
-            assert EARLIEST_S <= heard_s - line["start_s"] <= LATEST_S, line
+            for start_s in (line["placed_s"], heard_s):
+                assert EARLIEST_S - 1e-3 <= start_s - line["start_s"] <= LATEST_S + 1e-3, line
 
     def test_no_line_overlaps_the_next(self, dubbed: Dubbed, code: str) -> None:
         report = dubbed.report(code)
