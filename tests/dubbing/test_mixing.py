@@ -170,8 +170,8 @@ class TestTries:
             ([(-23.39, -1.65)], 1),
             ([(-24.1, -9.0), (-22.55, -9.0), (-23.44, -9.0)], 3),
             ([(-23.0, -1.4), (-23.0, -1.65)], 2),
-            ([(-22.4, -9.0)] * 4, None),
-            ([(-23.0, -1.4)] * 4, None),
+            ([(-22.4, -9.0)] * 6, None),
+            ([(-23.0, -1.4)] * 6, None),
         ],
         ids=["at once", "in steps", "peak", "too loud for ever", "peak for ever"],
     )
@@ -245,9 +245,7 @@ class TestDucking:
         assert level_db(left, 80, 10.6, 11.9) == pytest.approx(open_db, abs=0.3)
         for start_s, end_s in ((2.1, 3.9), (7.1, 9.9)):
             depth_db = open_db - level_db(left, 80, start_s, end_s)
-            assert depth_db == pytest.approx(
-                DUCK_DB[style], abs=0.8
-            )
+            assert depth_db == pytest.approx(DUCK_DB[style], abs=0.8)
 
     def test_the_gain_falls_before_a_line_and_rises_after_it(self) -> None:
         """Full depth from the first to the last moment of a line, ramps outside of it."""
