@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dubarr_watch.dubbing.layouts import STEREO, Layout, layout_of
+from dubarr_watch.media import Probe
 
 _LOSSLESS = {"flac", "alac", "truehd", "mlp", "tta", "wavpack", "ape"}
 
@@ -18,6 +19,9 @@ _BIT_RATES_K = {
     "eac3": {3: 320, 4: 448, 5: 512, 6: 640},
     "opus": {2: 160, 3: 224, 4: 256, 5: 320, 6: 384, 7: 448, 8: 512},
 }
+_LOSSLESS_BYTES_PER_S = 48_000 * 8 * 2 / 2
+"""7.1 in 16 bits, halved by FLAC."""
+
 _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus"}
 
 
@@ -93,3 +97,17 @@ def fits(muxer: str, codec: str) -> bool:
 def fallback(muxer: str, channels: int) -> TrackCodec:
     """Return how a track is encoded again for a container that does not hold it."""
     return track_codec(STEREO if channels <= 2 else layout_of(channels), muxer=muxer)
+
+
+def most_bytes(video: Probe, *, stereo: bool) -> int:
+    """Return how much space a dub of a video takes at most, as a file beside it.
+
+    Args:
+        video: The video.
+        stereo: STEREO.
+    """
+    rates = [0.0]
+    for stream in video.of_kind("audio"):
+        layout = STEREO if stereo else layout_of(stream.channels, stream.layout)
+        rates.append(track_codec(layout, source=stream.codec).bit_rate / 8 or _LOSSLESS_BYTES_PER_S)
+    return round(max(rates) * video.duration_s)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubarr_watch.dubbing.codecs import track_codec
+from dubarr_watch.dubbing.codecs import most_bytes
 from dubarr_watch.dubbing.dub import Dub, Understood
-from dubarr_watch.dubbing.layouts import STEREO, layout_of
 from dubarr_watch.dubbing.muxing import publish_muxed
 from dubarr_watch.dubbing.passes import Watch
 from dubarr_watch.dubbing.publishing import check_place, publish_file
@@ -37,9 +36,6 @@ from dubarr_watch.settings import OutputMode, Settings
 from dubarr_watch.store.records import JobRecord, JobState, OutputRecord, VideoRecord
 from dubarr_watch.store.store import Store
 
-_LOSSLESS_BYTES_PER_S = 48_000 * 8 * 2 // 2
-"""7.1 in 16 bits, halved by FLAC."""
-
 
 def check_delivery(settings: Settings, job: JobRecord, video: Video) -> None:
     """Find out, before anything is listened to, whether the job's tracks could be published.
@@ -49,9 +45,8 @@ def check_delivery(settings: Settings, job: JobRecord, video: Video) -> None:
         DiskFull: There is too little space in it.
         PublishError: A track's name would be too long.
     """
-    tracks_bytes = round(video.found.duration_s * _track_bytes_per_s(settings, video)) * len(
-        job.languages
-    )
+    each_bytes = most_bytes(video.found, stereo=settings.stereo)
+    tracks_bytes = each_bytes * len(job.languages)
     mode = _mode(settings, job)
     if mode is not OutputMode.SIDECAR:
         needed = video.found.size_bytes + tracks_bytes
@@ -60,15 +55,6 @@ def check_delivery(settings: Settings, job: JobRecord, video: Video) -> None:
         for code in job.languages:
             target = sidecar_path(video.record.path, code)
             check_place(target, job=job.id, needs_bytes=tracks_bytes)
-
-
-def _track_bytes_per_s(settings: Settings, video: Video) -> float:
-    streams = video.found.of_kind("audio")
-    if settings.stereo or not streams:
-        return track_codec(STEREO).bit_rate / 8
-    most = max(streams, key=lambda stream: stream.channels)
-    rate = track_codec(layout_of(most.channels, most.layout), source=most.codec).bit_rate
-    return rate / 8 or _LOSSLESS_BYTES_PER_S
 
 
 def _mode(settings: Settings, job: JobRecord) -> OutputMode:
