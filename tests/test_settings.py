@@ -70,7 +70,7 @@ DOCUMENTED = {
     "OPENAI_BASE_URL": "",
     "HF_TOKEN": "",
     "LLM_BACKEND": "openai",
-    "LLM_MODEL": "gpt-4.1-mini",
+    "LLM_MODEL": "gpt-6-luna",
     "LLM_FILE": "",
     "LLAMA_SERVER": "",
     "LLM_SLOTS": "0",

@@ -36,7 +36,7 @@ class FullProfileSettings(BaseSettings):
         LlmBackend.OPENAI,
         description="openai, or local: a llama.cpp server on this machine, which needs no key",
     )
-    llm_model: str = Field("gpt-4.1-mini", description="model that translates, with openai")
+    llm_model: str = Field("gpt-6-luna", description="model that translates, with openai")
     llm_file: Path | None = Field(
         None, description="GGUF file of the local model; unset: Gemma 3 12B, pulled"
     )
@@ -59,7 +59,10 @@ class FullProfileSettings(BaseSettings):
     coqui_tos_agreed: bool = Field(
         False, description="true: you accept the non-commercial licence of XTTS v2 (CPML)"
     )
-    openai_tts_model: str = Field("gpt-4o-mini-tts", description="model of TTS_MODEL=openai")
+    openai_tts_model: str = Field(
+        "gpt-4o-mini-tts",
+        description="model of TTS_MODEL=openai; OpenAI itself ends this one on 2027-01-06",
+    )
     elevenlabs_api_key: SecretStr | None = Field(
         None, description="key for ElevenLabs; TTS_MODEL=elevenlabs needs it"
     )

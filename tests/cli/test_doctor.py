@@ -228,7 +228,7 @@ class TestConfiguration:
         keys = {"openai_api_key": "k", "hf_token": "t", "coqui_tos_agreed": True}
         result = one("translation", device="cpu", **keys)
         assert result.state is CheckState.SKIPPED
-        assert "gpt-4.1-mini" in result.found
+        assert "gpt-6-luna" in result.found
 
     def test_full_names_languages_that_its_voice_does_not_speak(self, home: Home) -> None:
         """With those that it does."""

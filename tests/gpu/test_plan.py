@@ -12,7 +12,7 @@ WHISPER = StageNeed("transcriber", "whisper medium", 2800, gpu=("cuda",))
 PYANNOTE = StageNeed("diarizer", "pyannote", 1500)
 DEMUCS = StageNeed("separator", "demucs", 2500)
 GEMMA = StageNeed("translator", "gemma 3 12b", 8900, slot_mib=350)
-OPENAI = StageNeed("translator", "gpt-4.1-mini", service=True)
+OPENAI = StageNeed("translator", "gpt-6-luna", service=True)
 XTTS = StageNeed("synthesizer", "xtts v2", 4000)
 KOKORO = StageNeed("synthesizer", "kokoro", gpu=())
 
@@ -62,7 +62,7 @@ class TestAsItIsRead:
             "separator    demucs          GPU 0 (Card 8)  2500 MiB (estimate)\n"
             "transcriber  whisper medium  GPU 0 (Card 8)  2800 MiB (estimate)\n"
             "diarizer     pyannote        GPU 0 (Card 8)  1500 MiB (estimate)\n"
-            "translator   gpt-4.1-mini    a service       -\n"
+            "translator   gpt-6-luna      a service       -\n"
             "synthesizer  xtts v2         GPU 0 (Card 8)  4000 MiB (estimate)\n"
             "Translation and speech run side by side; 2 jobs at a time."
         )
