@@ -13,6 +13,9 @@ ATTACK_DB_PER_MS = 1.2
 RELEASE_DB_PER_MS = 0.12
 """From full scale back to nothing in some 50 ms; slower than speech's own pitch, so unheard."""
 
+_RISE = 1.6
+"""How far real sound goes up between samples, 4 dB; what does more is found in the track."""
+
 _AHEAD = 20
 """Chunks that are looked ahead: a peak of 24 dB is met by a ramp of its whole length."""
 
@@ -61,7 +64,7 @@ class _Limiter:
         count = max(known, (len(self._kept) - 2 * AROUND) // CHUNK)
         if count > known:
             window = self._kept[known * CHUNK : count * CHUNK + 2 * AROUND]
-            peaks = chunk_peaks(window, self._ceiling)
+            peaks = chunk_peaks(window, self._ceiling, _RISE)
             self.highest = float(peaks.max())
             over = 20 * np.log10(np.maximum(peaks / self._ceiling, 1.0), dtype=np.float64)
             self._needs = np.concatenate([self._needs, over])

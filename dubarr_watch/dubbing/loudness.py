@@ -27,6 +27,10 @@ AROUND = 12
 """Samples before and behind a chunk that its true peak depends on."""
 
 _USUAL_RISE = 1.41
+_FLOOR = np.float32(1e-10)
+"""Added before filters: what they leave of digital silence would be subnormal, and ten times slower
+to compute with."""
+
 _FOUR = 4  # annex 2 of the standard: peaks show at four times the rate
 
 
@@ -77,7 +81,7 @@ class EnergyMeter:
         """Take the next samples, float32 of shape (n, channels)."""
         if not len(samples):
             return
-        heard, self._state = self._filter(self._sections, samples, axis=0, zi=self._state)
+        heard, self._state = self._filter(self._sections, samples + _FLOOR, axis=0, zi=self._state)
         if len(self._rest):
             heard = np.concatenate([self._rest, heard])
         whole = len(heard) // self._step * self._step
@@ -113,7 +117,7 @@ def energy_of(loudness_lufs: float) -> float:
     return float(10 ** ((loudness_lufs + 0.691) / 10))
 
 
-def chunk_peaks(samples: Samples, above: float) -> Samples:
+def chunk_peaks(samples: Samples, above: float, rise: float | None = None) -> Samples:
     """Return the peak of each chunk over all channels.
 
     Peaks between samples are looked for where they could be above a level: an interpolated value
@@ -122,6 +126,7 @@ def chunk_peaks(samples: Samples, above: float) -> Samples:
     Args:
         samples: float32, shape (`AROUND` + n chunks + `AROUND`, channels).
         above: Level above which peaks must be true peaks.
+        rise: How many times a sample a peak beside it may be; as much as can be, if nothing else.
 
     Returns:
         float32, shape (n,).
@@ -131,7 +136,7 @@ def chunk_peaks(samples: Samples, above: float) -> Samples:
     peaks: Samples = inner.reshape(-1, CHUNK * channels).max(axis=1)
     padded = np.concatenate([peaks[:1], peaks, peaks[-1:]])
     near = np.maximum(np.maximum(padded[:-2], padded[2:]), peaks)
-    loud = np.flatnonzero(near * _HIGHEST > above)
+    loud = np.flatnonzero(near * (rise or _HIGHEST) > above)
     for some in np.array_split(loud, len(loud) // 2000 + 1):
         if not len(some):
             continue
