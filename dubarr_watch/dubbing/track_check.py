@@ -22,6 +22,7 @@ from dubarr_watch.dubbing.loudness import (
     STEP_S,
     EnergyMeter,
     PeakMeter,
+    energy_of,
     integrated_lufs,
 )
 from dubarr_watch.dubbing.timeline import BLOCK, SAMPLE_RATE
@@ -80,14 +81,17 @@ def check_track(
     spans = _spans(written, duration_s)
     total_s, done_s = sum(span.duration_s for span in spans), 0.0
     before, after, peak_db = 0.0, 0.0, -math.inf
+    gate = _gate(written)
     for span in spans:
         energy, found_db = _decoded(path, span, written.codec, cancelled)
         if len(spans) == 1 and span.start_s == 0.0:
             progress(total_s, total_s)
             return Loudness(integrated_lufs(energy), found_db)
         first = round(span.start_s / STEP_S)
-        before += float(written.energy[first : first + len(energy)].sum(dtype=np.float64))
-        after += float(energy.sum(dtype=np.float64))
+        given = written.energy[first : first + len(energy)]
+        counts = given > gate
+        before += float(given[counts].sum(dtype=np.float64))
+        after += float(energy[: len(given)][counts].sum(dtype=np.float64))
         peak_db = max(peak_db, found_db)
         done_s += span.duration_s
         progress(done_s, total_s)
@@ -106,8 +110,10 @@ def _spans(written: Written, duration_s: float) -> list[Span]:
     wanted = {second for second, peak in enumerate(written.peaks) if peak > risky}
     # What is counted from its block on may be heard a moment earlier or later.
     wanted = {near for second in wanted for near in (second - 1, second, second + 1)}
-    for number in range(_MOMENTS):
-        start = int((number + 0.5) * (duration_s - _MOMENT_S) / _MOMENTS)
+    # Silence tells nothing: moments are spread over what counts in the loudness.
+    sounding = np.flatnonzero(written.energy > _gate(written))
+    for step in sounding[:: max(1, len(sounding) // _MOMENTS)]:
+        start = int(step * STEP_S)
         wanted.update(range(start, start + int(_MOMENT_S)))
     if len(wanted) > 0.7 * duration_s:
         return whole
@@ -120,6 +126,11 @@ def _spans(written: Written, duration_s: float) -> list[Span]:
         else:
             spans.append(Span(float(second), second + 1.0))
     return spans
+
+
+def _gate(written: Written) -> float:
+    """Return the energy below which a moment counts little or nothing in the loudness."""
+    return energy_of(integrated_lufs(written.energy) - 10)
 
 
 def _decoded(
