@@ -7,9 +7,14 @@ each channel and each tenth of a second, which lets a mix be balanced before it 
 from __future__ import annotations
 
 import functools
+import importlib.machinery
+import importlib.util
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
@@ -58,6 +63,24 @@ def k_weighting(rate: int) -> Samples:
     return np.array([shelf, high_pass], dtype=np.float32)
 
 
+@functools.cache
+def _section_filter() -> Callable[[Samples, Samples, Samples], None]:
+    """Return scipy's filter of second-order sections, which works in place.
+
+    Called with sections (s, 6), rows of samples (channels, n) and states (channels, s, 2). What
+    `scipy.signal.sosfilt` itself calls: importing all of scipy.signal for it takes 70 MiB, which
+    would stay with the daemon after its first mix.
+    """
+    folder = Path(scipy.__file__).parent / "signal"
+    spec = importlib.machinery.PathFinder.find_spec("_sosfilt", [str(folder)])
+    if spec is None or spec.loader is None:
+        raise ImportError(f"scipy has no _sosfilt in {folder}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[[Samples, Samples, Samples], None] = module._sosfilt
+    return found
+
+
 class EnergyMeter:
     """K-weighted energy of each channel, for each tenth of a second.
 
@@ -67,13 +90,10 @@ class EnergyMeter:
     """
 
     def __init__(self, channels: int, rate: int) -> None:
-        # Imported where it is used: it takes 70 MiB, which a daemon that mixes nothing spares.
-        from scipy.signal import sosfilt
-
-        self._filter = sosfilt
+        self._filter = _section_filter()
         self._step = round(rate * STEP_S)
         self._sections = k_weighting(rate)
-        self._state = np.zeros((2, 2, channels), dtype=np.float32)
+        self._state = np.zeros((channels, 2, 2), dtype=np.float32)
         self._rest = np.zeros((0, channels), dtype=np.float32)
         self._found: list[Samples] = []
 
@@ -81,7 +101,9 @@ class EnergyMeter:
         """Take the next samples, float32 of shape (n, channels)."""
         if not len(samples):
             return
-        heard, self._state = self._filter(self._sections, samples + _FLOOR, axis=0, zi=self._state)
+        rows = np.ascontiguousarray((samples + _FLOOR).T, dtype=np.float32)
+        self._filter(self._sections, rows, self._state)
+        heard = rows.T
         if len(self._rest):
             heard = np.concatenate([self._rest, heard])
         whole = len(heard) // self._step * self._step

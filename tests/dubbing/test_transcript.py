@@ -208,8 +208,11 @@ def test_two_hours_take_a_moment() -> None:
         assert len(make_lines(transcript, turns)) == count
         return time.process_time() - started
 
+    def best_for(count: int) -> float:
+        return min(seconds_for(count) for _ in range(3))  # other work only ever adds to it
+
     seconds_for(50)
-    assert seconds_for(2000) < 12 * max(seconds_for(400), 0.01)
+    assert best_for(2000) < 12 * max(best_for(400), 0.01)
 
 
 TIMES = st.floats(0, 60, allow_nan=False).map(lambda x: round(x, 2))
