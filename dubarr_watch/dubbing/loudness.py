@@ -10,6 +10,7 @@ import functools
 import importlib.machinery
 import importlib.util
 import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,10 @@ def k_weighting(rate: int) -> Samples:
     return np.array([shelf, high_pass], dtype=np.float32)
 
 
+_LOADING = threading.Lock()
+"""Several threads may want the filter first; it must be loaded by one."""
+
+
 @functools.cache
 def _section_filter() -> Callable[[Samples, Samples, Samples], None]:
     """Return scipy's filter of second-order sections, which works in place.
@@ -90,7 +95,8 @@ class EnergyMeter:
     """
 
     def __init__(self, channels: int, rate: int) -> None:
-        self._filter = _section_filter()
+        with _LOADING:
+            self._filter = _section_filter()
         self._step = round(rate * STEP_S)
         self._sections = k_weighting(rate)
         self._state = np.zeros((channels, 2, 2), dtype=np.float32)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.signal import sosfilt
@@ -21,3 +24,18 @@ def test_blocks_of_any_length_give_the_energies_of_the_whole(channels: int) -> N
     heard = sosfilt(k_weighting(rate).astype(np.float64), noise, axis=0)
     wanted = (heard.reshape(steps, rate // 10, channels) ** 2).mean(axis=1)
     assert meter.energies() == pytest.approx(wanted, rel=1e-3)
+
+
+def test_many_threads_may_want_it_first() -> None:
+    """A bed is measured by several threads, each with a meter of its own."""
+    program = (
+        "import threading; from dubarr_watch.dubbing.loudness import EnergyMeter\n"
+        "gate, made = threading.Barrier(16), []\n"
+        "def make():\n"
+        "    gate.wait(); made.append(EnergyMeter(2, 48000))\n"
+        "threads = [threading.Thread(target=make) for _ in range(16)]\n"
+        "[one.start() for one in threads]; [one.join() for one in threads]\n"
+        "assert len(made) == 16"
+    )
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
