@@ -159,8 +159,9 @@ class _Timed:
         self._engine = engine
         self._timed = timed
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        return partial(self._timed, getattr(self._engine, name))
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._engine, name)
+        return partial(self._timed, found) if callable(found) else found
 
 
 def _rows(summary: Summary, wall_s: float, duration_s: float, inside_s: float) -> list[Measured]:
