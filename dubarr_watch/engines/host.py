@@ -152,7 +152,7 @@ class EngineHost:
             kind=kind,
             cancelled=lambda: user.cancelled(),  # another block's, once it has taken it over
             stall_s=stall_s,
-            environment=engine_environment(self._settings),
+            environment=engine_environment(self._settings) | _waiting(spec),
             record=self.usage.append,
             seat=Seat(kind, spec.need, self.broker, user),
         )
@@ -179,10 +179,17 @@ def engine_environment(settings: Settings) -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
-        # Waiting threads sleep. Where they spin, torch takes up to nine times as long beside other
-        # work (XTTS on two busy cores: 14 to 18 s against 2 s).
-        "OMP_WAIT_POLICY": "passive",
     }
+
+
+def _waiting(spec: EngineSpec) -> dict[str, str]:
+    """Let the waiting threads of torch sleep.
+
+    Where they spin, torch takes up to nine times as long beside other work (XTTS on two busy cores:
+    14 to 18 s against 2 s). llama.cpp, which waits after every layer, is slower when they sleep.
+    """
+    torch = spec.target.partition(":")[0].endswith(("pyannote_diarizer", "demucs_separator"))
+    return {"OMP_WAIT_POLICY": "passive"} if torch else {}
 
 
 def usable_threads(settings: Settings) -> int:
