@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 from rapidfuzz.distance import Levenshtein
@@ -14,6 +15,8 @@ from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.retakes import retake
 from dubarr_watch.dubbing.spoken_words import bare_words
 from dubarr_watch.dubbing.studio import Part, Studio
+from dubarr_watch.engines.dispatch import Dispatchers, Priority, Step
+from dubarr_watch.errors import JobCancelled
 
 log = structlog.get_logger(__name__)
 
@@ -113,9 +116,26 @@ def prove(
 
 
 def _made_anew(lines: Sequence[tuple[Part, Take]], number: int, studio: Studio) -> list[Take]:
-    with ThreadPoolExecutor(max(1, studio.synthesizer.slots)) as pool:
-        futures = [pool.submit(retake, part, take, number, studio) for part, take in lines]
+    """Queue further takes with all other requests to the voice; earlier lines go first."""
+    if studio.dispatchers is None:
+        with Dispatchers() as own:
+            return _made_anew(lines, number, replace(studio, dispatchers=own))
+    speech = studio.dispatchers.synthesizer
+    speech.resize(studio.synthesizer.slots)
+    futures: list[Future[Take | None]] = []
+    try:
+        for part, take in lines:
+            priority = Priority(Step.REFINE, studio.job, part.line.index)
+            work = partial(retake, part, take, number, studio)
+            futures.append(speech.submit(work, priority=priority))
         made = [future.result() for future in futures]
+    except CancelledError as error:
+        raise JobCancelled("Cancelled.") from error
+    finally:
+        # Whatever went wrong, nothing of this language runs on behind its back.
+        for future in futures:
+            future.cancel()
+        wait(futures)
     return [take for take in made if take is not None]
 
 

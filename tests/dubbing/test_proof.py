@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from dubarr_watch.dubbing.spoken_words import bare_words
 from dubarr_watch.dubbing.studio import Part, Studio
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import Span, Transcriber, Word
+from dubarr_watch.engines.dispatch import Dispatcher, Dispatchers, Priority, Step
 from dubarr_watch.engines.whisper_languages import WHISPER_LANGUAGES
 from dubarr_watch.errors import EngineCrashed
 from tests.telling_fakes import NOISE, HearingTranscriber, TellingSynthesizer
@@ -197,6 +199,25 @@ class TestProof:
         assert ears.asked == 2
         assert [done.take.attempts for done in fitted if done.take] == [1, 1, 1]
         assert {done.outcome for done in fitted} == {Outcome.OK}
+
+    def test_further_takes_wait_in_the_queue_of_all_requests(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As refinements of their job, in the order of the lines."""
+        asked: list[Priority] = []
+        submit = Dispatcher.submit
+
+        def watched(queue: Dispatcher, work: Any, *, priority: Priority, **more: Any) -> Any:
+            asked.append(priority)
+            return submit(queue, work, priority=priority, **more)
+
+        monkeypatch.setattr(Dispatcher, "submit", watched)
+        speaker = TellingSynthesizer(stumble_on="e")  # a letter of every line
+        made = studio_of(tmp_path, Ears(HearingTranscriber()), speaker)
+        with Dispatchers() as shared:
+            speak_lines(PARTS, replace(made, dispatchers=shared, job=7))
+        further = [one for one in asked if one.step is Step.REFINE]
+        assert further == [Priority(Step.REFINE, 7, line) for line in (0, 1, 2, 0, 1, 2)]
 
     def test_an_engine_that_refuses_another_take_keeps_the_first(self, tmp_path: Path) -> None:
         speaker = TellingSynthesizer(stumble_on="segunda", refuse="again")
