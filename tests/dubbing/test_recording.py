@@ -219,7 +219,6 @@ class TestSideBySide:
                 all_said.set()
             elif which == [1]:
                 assert all_said.wait(DEADLINE_S)
-                time.sleep(0.05)  # the take of line 5 is on its way
 
         stage.before = before
         speak(tmp_path, stage, [too_long(n) for n in range(1, 6)], side_by_side=True)
@@ -324,7 +323,9 @@ def test_progress_counts_lines_that_are_finished(tmp_path: Path) -> None:
 
 
 class TestInterrupted:
-    def test_a_crash_on_one_line_keeps_what_the_others_made(self, tmp_path: Path) -> None:
+    def test_a_crash_on_one_line_keeps_what_the_others_made(
+        self, tmp_path: Path, dispatchers: Dispatchers
+    ) -> None:
         """The error is told once the other slots have ended, and their takes are remembered."""
         stage, keeper = Stage(slots=4), Kept()
         together = threading.Barrier(4)
@@ -334,11 +335,17 @@ class TestInterrupted:
                 together.wait(DEADLINE_S)
             if which == "2-1":
                 raise EngineCrashed("Gone.")
-            time.sleep(0.2)
+            end = time.monotonic() + DEADLINE_S
+            while dispatchers.synthesizer._queue:  # until the crash has emptied it
+                assert time.monotonic() < end
+                time.sleep(0.002)
 
         stage.before = before
         with pytest.raises(EngineCrashed):
-            speak(tmp_path, stage, [part(n) for n in range(1, 20)], keeper=keeper)
+            speak(
+                tmp_path, stage, [part(n) for n in range(1, 20)],
+                keeper=keeper, dispatchers=dispatchers,
+            )  # fmt: skip
         assert stage.speaking == 0
         assert {1, 3, 4} <= set(keeper.takes)
         assert len(stage.said) <= 6, "queued lines were spoken after the crash"
