@@ -216,7 +216,7 @@ class TestSideBySide:
         self, tmp_path: Path, long_talk: Path, talk: Path
     ) -> None:
         with Program(tmp_path, DEBUG_MODE="true", JOBS="2") as program:
-            program.start(seconds_a_line=0.3)
+            program.start(seconds_a_line=0.8)
             drop(long_talk, program.videos, "One.mkv")
             drop(make_talk(tmp_path / "other.mkv", 50.0), program.videos, "Two.mkv")
             jobs = [
