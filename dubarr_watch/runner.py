@@ -139,7 +139,8 @@ class JobRunner:
         if stop and not self.store.jobs.get(job.id).cancel_requested:
             reason = "Stopped with the program; it goes on where it was."
             return Ended(self.store.jobs.requeue(job.id, reason, waiting=self.park), None, seconds)
-        ended = self.store.jobs.finish(job.id, JobState.CANCELLED, "Cancelled.")
+        why = self.store.jobs.get(job.id).reason or "Cancelled."
+        ended = self.store.jobs.finish(job.id, JobState.CANCELLED, why)
         self._clear(job)
         log.info("job cancelled")
         return Ended(ended, None, seconds)

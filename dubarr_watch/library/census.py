@@ -141,6 +141,16 @@ class Census:
                 break
         return self._absences.take_due(now_s) or changed
 
+    def read_requests(self) -> None:
+        """Look again at the videos that a new request speaks of."""
+        requests = self._asking.refresh()
+        for request in requests:
+            if request.id not in self._requests:
+                for known in self._roll:
+                    if speaks_of(request, known.path):
+                        self._look_again(known)
+        self._requests = {request.id for request in requests}
+
     def answers_due(self) -> bool:
         """Tell, once, whether requests should be looked at for markers to answer."""
         due, self._answers_due = self._answers_due, False
@@ -229,7 +239,7 @@ class Census:
         asked = self._markers.take(path)
         if asked:
             self._answers_due = True
-            self._read_requests()
+            self.read_requests()
         return asked
 
     def _settled_video(self, path: Path) -> bool:
@@ -282,23 +292,13 @@ class Census:
     def _load(self) -> None:
         """Read what the store knows, and what of it is done with."""
         self._roll.load()
-        self._read_requests()
+        self.read_requests()
         for video in self._roll:
             wanted = video.state is VideoState.ARRIVED or self._process_existing
             if not wanted or self._roll.is_handled(video) or self._asking.is_asked(video.path):
                 continue
             if self._asking.is_handled(video):
                 self._roll.set_handled(video, handled=True)
-
-    def _read_requests(self) -> None:
-        """Look again at the videos that a new request speaks of."""
-        requests = self._asking.refresh()
-        for request in requests:
-            if request.id not in self._requests:
-                for known in self._roll:
-                    if speaks_of(request, known.path):
-                        self._look_again(known)
-        self._requests = {request.id for request in requests}
 
     def _record_baseline(self, folder: SeenFolder) -> None:
         for video in folder.videos:

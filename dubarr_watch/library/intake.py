@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from dubarr_watch.library.mounts import filesystem_kind, tells_changes
 from dubarr_watch.library.watcher import RESTART_PAUSE_S, Watcher
 from dubarr_watch.media import Probe
 from dubarr_watch.settings import Settings, WatchMode
+from dubarr_watch.store.records import JobOptions, RequestRecord
 from dubarr_watch.store.store import Store
 
 _LOG = structlog.get_logger(__name__)
@@ -101,6 +102,7 @@ class Library:
         self._check_seconds = check_seconds
         self._hints = Hints()
         self._stopping = threading.Event()
+        self._asked = threading.Event()
         self._answering = threading.Lock()
         self._thread: threading.Thread | None = None
         self._asking = Asking(settings, store)
@@ -149,6 +151,22 @@ class Library:
         """Look at one file or folder soon."""
         self._hints.add(path)
 
+    def ask(self, video: Path, languages: Sequence[str], options: JobOptions) -> RequestRecord:
+        """Ask for one video as a marker beside it does; safe from any thread.
+
+        The video may be there, still arriving, or yet to come; the same request that is still
+        open is not kept twice.
+
+        Args:
+            video: Its path below VIDEOS_DIR.
+            languages: ISO 639-1 codes; none means TARGET_LANGS.
+            options: See `JobOptions`.
+        """
+        request = self._store.requests.add(video, False, languages, options, None)
+        self._asked.set()
+        self._hints.add(video)
+        return request
+
     def settle_requests(self) -> None:
         """Answer the markers whose jobs have all ended; safe from any thread."""
         with self._answering:
@@ -187,6 +205,9 @@ class Library:
 
     def _turn(self, paths: list[Path], everything: bool) -> None:
         now_s = time.monotonic()
+        if self._asked.is_set():
+            self._asked.clear()
+            self._census.read_requests()
         if self._by_events and now_s >= self._next_check_s:
             self._next_check_s = now_s + self._check_seconds
             everything = self._watcher.check() or everything

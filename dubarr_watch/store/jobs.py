@@ -141,7 +141,7 @@ class Jobs(JobViews, JobResults):
             allowed = (JobState.RUNNING, *(_NOT_STARTED if state in _WITHOUT_RUNNING else ()))
             self._must_be(job_id, allowed, f"ended as {state}")
             if job.cancel_requested and state is JobState.FAILED:
-                state, reason = JobState.CANCELLED, ""
+                state, reason = JobState.CANCELLED, job.reason
             self._end(job_id, state, reason)
             if event and state is not JobState.CANCELLED:
                 self._database.run(Notification.insert(**pending_row(job_id, event)))
@@ -178,14 +178,14 @@ class Jobs(JobViews, JobResults):
         with self._database.transaction():
             job = self._must_be(job_id, (JobState.RUNNING,), "queued again")
             if job.cancel_requested:
-                self._end(job_id, JobState.CANCELLED, "")
+                self._end(job_id, JobState.CANCELLED, job.reason)
             else:
                 state = JobState.WAITING if waiting else JobState.QUEUED
                 self._set(job_id, state=state, reason=reason, owner="", stage="", eta_s=None)
             return self.get(job_id)
 
-    def cancel(self, job_id: int) -> JobRecord:
-        """Cancel a job: at once when it has not started, else it is asked to stop.
+    def cancel(self, job_id: int, reason: str = "") -> JobRecord:
+        """Cancel a job, for a reason that it keeps: at once when it has not started, else soon.
 
         Raises:
             IllegalTransition: It has ended.
@@ -193,10 +193,10 @@ class Jobs(JobViews, JobResults):
         with self._database.transaction():
             job = self.get(job_id)
             if job.state is JobState.RUNNING:
-                self._set(job_id, cancel_requested=True)
+                self._set(job_id, cancel_requested=True, reason=reason)
             elif job.state is not JobState.CANCELLED:
                 self._must_be(job_id, _NOT_STARTED, "cancelled")
-                self._end(job_id, JobState.CANCELLED, "")
+                self._end(job_id, JobState.CANCELLED, reason)
             return self.get(job_id)
 
     def cancel_requested(self, job_id: int) -> bool:

@@ -188,6 +188,15 @@ def test_what_fails_after_a_cancel_was_cancelled(store: Store) -> None:
     assert store.notifications.pending() == []
 
 
+def test_a_cancelled_job_keeps_why(store: Store) -> None:
+    """Queued or running, and whatever the end of its model looks like."""
+    why = "The video was replaced."
+    assert store.jobs.cancel(a_job(store).id, why).reason == why
+    job = store.jobs.claim_job(a_job(store, name="Other.mkv").id, "me")
+    store.jobs.cancel(job.id, why)
+    assert store.jobs.finish(job.id, FAILED, "engine died").reason == why
+
+
 def test_what_was_done_before_it_saw_the_cancel_is_done(store: Store) -> None:
     """The track is there; saying otherwise would be wrong."""
     job = store.jobs.claim_job(a_job(store).id, "me")
