@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dubarr_watch.dubbing.aloud import spoken_form
 from dubarr_watch.dubbing.casting import fallback_voice
 from dubarr_watch.dubbing.fitting import Outcome, Take
 from dubarr_watch.dubbing.studio import Part, Studio
@@ -61,7 +62,7 @@ def _take(
     target = studio.folder / f"{part.line.index:05d}-{attempt}.wav"
     try:
         speech = studio.synthesizer.synthesize(
-            text,
+            spoken_form(text, studio.language),
             language=studio.language,
             voice=voice.id,
             speed=1.0,

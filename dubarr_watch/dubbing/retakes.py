@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from dubarr_watch.dubbing.aloud import spoken_form
 from dubarr_watch.dubbing.casting import fallback_voice
 from dubarr_watch.dubbing.fitting import Outcome, Take
 from dubarr_watch.dubbing.studio import Part, Studio
@@ -105,7 +106,7 @@ def _say(
     studio: Studio,
 ) -> float:
     return studio.synthesizer.synthesize(
-        text,
+        spoken_form(text, studio.language),
         language=studio.language,
         voice=voice.id,
         speed=speed,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from unicode_rbnf import RbnfEngine
+from dubarr_watch.dubbing.aloud import spoken_form
+from dubarr_watch.dubbing.aloud.tongue import rbnf
 
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
 """Languages that are written without spaces: each character counts as a word."""
@@ -19,13 +17,14 @@ _LONGEST_NUMBER = 15
 
 
 def bare_words(text: str, language: str) -> list[str]:
-    """Return the words of a text in one form: lower case, no punctuation, numbers in words.
+    """Return the words of a text in one form: lower case, no punctuation, as it is spoken.
 
     Args:
         text: Any text.
         language: ISO 639-1 code; decides how numbers are spoken.
     """
-    spelled = _NUMBER.sub(lambda found: f" {_in_words(found[0], language)} ", text)
+    said = spoken_form(text, language)
+    spelled = _NUMBER.sub(lambda found: f" {_in_words(found[0], language)} ", said)
     # An apostrophe parts words as any mark does: transcribers split there or not as they like.
     folded = unicodedata.normalize("NFKC", spelled).casefold()
     kept = "".join(ch if _is_letter(ch) else " " for ch in folded)
@@ -37,7 +36,7 @@ def _is_letter(character: str) -> bool:
 
 
 def _in_words(number: str, language: str) -> str:
-    engine = _engine(language)
+    engine = rbnf(language)
     plain = _GROUPED.sub("", number).replace(",", ".")
     if engine is None or len(plain) > _LONGEST_NUMBER:
         return number
@@ -45,14 +44,3 @@ def _in_words(number: str, language: str) -> str:
     # What follows the point is compared digit by digit: languages differ in how they say it.
     digits = (engine.format_number(int(digit)).text for digit in rest)
     return " ".join([engine.format_number(int(whole)).text, *digits])
-
-
-@lru_cache(maxsize=32)
-def _engine(language: str) -> RbnfEngine | None:
-    # Imported where it is used: an idle daemon can do without its 5 MB.
-    from unicode_rbnf import RbnfEngine
-
-    try:
-        return RbnfEngine.for_language(language)
-    except ValueError:
-        return None

@@ -20,7 +20,7 @@ from dubarr_watch.dubbing.speaking import FittedTake, speak_lines
 from dubarr_watch.dubbing.spoken_words import bare_words
 from dubarr_watch.dubbing.studio import Part, Studio
 from dubarr_watch.dubbing.transcript import Line
-from dubarr_watch.engines.base import Span, Transcriber, Word
+from dubarr_watch.engines.base import Span, Speech, Transcriber, Word
 from dubarr_watch.engines.dispatch import Dispatcher, Dispatchers, Priority, Step
 from dubarr_watch.engines.whisper_languages import WHISPER_LANGUAGES
 from dubarr_watch.errors import EngineCrashed
@@ -106,7 +106,10 @@ class TestWords:
             ("Hay 25 personas.", "hay veinticinco personas", "es"),
             ("En 1.984 o 1984", "en mil novecientos ochenta y cuatro o 1984", "es"),
             ("S'il vous plaît !", "s’ il vous plaît", "fr"),
-            ("21,5 Grad", "einundzwanzig fünf Grad", "de"),
+            ("21,5 Grad", "einundzwanzig Komma fünf Grad", "de"),
+            ("El Sr. Ruiz va a 5 km.", "el señor ruiz va a 5 kilómetros", "es"),
+            ("20%", "twenty percent", "en"),
+            ("ab 5 %", "ab fünf prozent", "de"),
             ("你好，世界！", "你好 世界", "zh"),
             ("STRASSE Straße", "strasse strasse", "de"),
         ],
@@ -161,6 +164,30 @@ def test_a_word_timed_into_the_next_take_goes_back_to_its_own() -> None:
 
 
 class TestProof:
+    @pytest.mark.parametrize("again", [False, True])
+    def test_the_voice_gets_the_spoken_form_and_the_line_keeps_the_written_one(
+        self, tmp_path: Path, again: bool
+    ) -> None:
+        """In first takes and in those made anew; what is heard is compared with what was said."""
+        speaker = TellingSynthesizer(stumble_on="kilómetros" if again else "", until="again")
+        said: list[str] = []
+        speak = speaker.synthesize
+
+        def heard(text: str, **options: Any) -> Speech:
+            said.append(text)
+            return speak(text, **options)
+
+        speaker.synthesize = heard  # type: ignore[method-assign]
+        written = "El Sr. Ruiz anda 21 km a las 15:30."
+        ears = Ears(HearingTranscriber())
+        (done,) = speak_lines([part(0, written)], studio_of(tmp_path, ears, speaker))
+        spoken = "El señor Ruiz anda veintiún kilómetros a las quince y treinta."
+        assert said == [spoken] * (1 + again)
+        assert done.take
+        assert done.take.text == written
+        assert done.proof
+        assert done.proof.wer == 0
+
     def test_good_takes_are_heard_once_all_together(self, tmp_path: Path) -> None:
         fitted, ears = run(tmp_path)
         assert [done.proof.wer for done in fitted if done.proof] == [0.0, 0.0, 0.0]

@@ -284,14 +284,14 @@ class TestResuming:
     def test_cancelling_keeps_what_is_finished(self, studio: Make) -> None:
         """Cancelled after the second line: two takes are kept, and the third comes first then."""
         kept, speaker = Kept(), Speaker()
-        parts = [part(n, f"{SHORT} {n}", 3) for n in range(4)]
+        parts = [part(n, f"{SHORT} {'abcd'[n]}", 3) for n in range(4)]
         made = studio(keeper=kept, synthesizer=speaker, cancelled=lambda: speaker.said.total() == 2)
         with pytest.raises(JobCancelled):
             speak(made, *parts)
         assert sorted(kept.takes) == [0, 1]
         again = Speaker()
         speak(studio(keeper=kept, synthesizer=again), *parts)
-        assert list(again.said) == [f"{SHORT} 2", f"{SHORT} 3"]
+        assert list(again.said) == [f"{SHORT} c", f"{SHORT} d"]
 
 
 def test_progress_is_in_seconds_of_lines(studio: Make) -> None:
