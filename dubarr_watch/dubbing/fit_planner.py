@@ -5,15 +5,15 @@ errors cannot add up over a film. A take that is too long gets, in this order: t
 line, another wording, its pauses shortened, a higher speed, and a fade at the end of a word. One
 that says much less than the original is slowed a little and moved towards its middle.
 
-Where lines were spoken at the same time, each on a lane of its own, so are their takes. No other
-two takes ever overlap.
+Where speakers talked at the same time, each on a lane of their own, so do their takes, and for no
+longer than the originals. No other two takes ever overlap.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from dubarr_watch.engines.base import Span
@@ -88,17 +88,15 @@ class FitLine:
         end_s: Where it ends.
         take_s: Measured length of its take at the voice's own rate, if there is one.
         predicted_s: Predicted length; used as long as there is no take. 0: no wording.
-        voice: Where in the original there is voice, in order; empty: everywhere.
         pauses: Silences inside the take, in order, in seconds of the take.
         word_ends_s: Where words of the take end, in order.
-        lane: Lines on different lanes may overlap as their originals do.
+        lane: The speaker's: lines on different lanes may overlap as their originals do.
     """
 
     start_s: float
     end_s: float
     take_s: float | None = None
     predicted_s: float = 0.0
-    voice: tuple[Span, ...] = ()
     pauses: tuple[Span, ...] = ()
     word_ends_s: tuple[float, ...] = ()
     lane: int = 0
@@ -109,11 +107,9 @@ class FitLine:
         return self.predicted_s if self.take_s is None else self.take_s
 
     @property
-    def spoken(self) -> Span:
-        """From the first to the last moment of voice in the original."""
-        if not self.voice:
-            return Span(self.start_s, self.end_s)
-        return Span(max(self.start_s, self.voice[0].start_s), self.voice[-1].end_s)
+    def original_s(self) -> float:
+        """Length of the original."""
+        return self.end_s - self.start_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +165,12 @@ def plan_in_slots(
         slots: As from `slots_of`.
         max_speedup: MAX_SPEEDUP.
     """
-    before = _Before()
     plans: list[FitPlan] = []
+    free_from_s = 0.0
     for line, slot in zip(lines, slots, strict=True):
-        plan = _plan(line, slot, before.free_from_s(line), max_speedup)
-        before.add(line, plan)
+        plan = _plan(line, slot, free_from_s, max_speedup)
+        if plan.duration_s > 0:
+            free_from_s = max(free_from_s, plan.end_s + GUARD_S)
         plans.append(plan)
     return plans
 
@@ -183,46 +180,30 @@ def slots_of(lines: Sequence[FitLine], video_end_s: float) -> list[Span]:
 
     A slot runs from the line's start to `GUARD_S` before the next line that is not spoken at the
     same time, but to no more than `BORROW_S` after the line's end, and never past the video's.
+    Where somebody else is still talking when a line ends there is no gap to borrow.
 
     Args:
         lines: In order of start.
         video_end_s: Length of the video.
     """
     slots: list[Span] = []
+    still: list[FitLine] = []
     for i, line in enumerate(lines):
-        end_s = min(video_end_s, max(line.end_s, line.start_s) + BORROW_S)
+        still = [one for one in still if one.end_s > line.start_s]
+        alone = all(one.end_s < line.end_s for one in still if one.lane != line.lane)
+        end_s = min(video_end_s, line.end_s + (BORROW_S if alone else 0.0))
         for j in range(i + 1, len(lines)):
-            if lines[j].start_s - GUARD_S >= end_s:
+            later = lines[j]
+            if later.start_s - GUARD_S >= end_s:
                 break
-            if not _together(line, lines[j]):
-                end_s = min(end_s, lines[j].start_s - GUARD_S)
+            if line.lane == later.lane or later.start_s >= line.end_s:
+                end_s = later.start_s - GUARD_S
                 break
+            if later.end_s > line.end_s:
+                end_s = min(end_s, line.end_s)
         slots.append(Span(line.start_s, max(end_s, line.start_s)))
+        still.append(line)
     return slots
-
-
-def _together(line: FitLine, later: FitLine) -> bool:
-    return line.lane != later.lane and later.start_s < line.end_s
-
-
-@dataclass(slots=True)
-class _Before:
-    """Takes placed so far, as far as the next one has to keep away from them."""
-
-    past_end_s: float = -GUARD_S
-    still: list[tuple[FitLine, float]] = field(default_factory=list)
-
-    def free_from_s(self, line: FitLine) -> float:
-        """Return the earliest start of a line's take."""
-        ended = [one for one in self.still if one[0].end_s <= line.start_s]
-        self.still = [one for one in self.still if one[0].end_s > line.start_s]
-        self.past_end_s = max([self.past_end_s, *(end_s for _, end_s in ended)])
-        apart = (end_s for other, end_s in self.still if not _together(other, line))
-        return max([self.past_end_s, *apart]) + GUARD_S
-
-    def add(self, line: FitLine, plan: FitPlan) -> None:
-        if plan.duration_s > 0:
-            self.still.append((line, plan.end_s))
 
 
 def _plan(line: FitLine, slot: Span, free_from_s: float, max_speedup: float) -> FitPlan:
@@ -232,7 +213,7 @@ def _plan(line: FitLine, slot: Span, free_from_s: float, max_speedup: float) -> 
         return FitPlan(slot.start_s, why=(Why.NO_ROOM,))
     if line.length_s > slot.duration_s * CLOSE_ENOUGH:
         return _squeezed(line, slot, free_from_s, max_speedup)
-    if line.length_s < line.spoken.duration_s * MUCH_LESS:
+    if line.length_s < line.original_s * MUCH_LESS:
         return _stretched(line, slot)
     duration_s = min(line.length_s, slot.duration_s)
     borrows = slot.start_s + duration_s > line.end_s
@@ -241,10 +222,9 @@ def _plan(line: FitLine, slot: Span, free_from_s: float, max_speedup: float) -> 
 
 def _stretched(line: FitLine, slot: Span) -> FitPlan:
     """Slow a take and centre it on the original's speech, as far as its start may move."""
-    spoken = line.spoken
     speed = min(1.0, max(SLOWEST, round(line.length_s / slot.duration_s, 4)))
     duration_s = min(line.length_s / speed, slot.duration_s)
-    centred_s = spoken.start_s + (spoken.duration_s - duration_s) / 2
+    centred_s = line.start_s + (line.original_s - duration_s) / 2
     latest_s = min(slot.start_s + LATE_S, slot.end_s - duration_s)
     start_s = max(slot.start_s, min(centred_s, latest_s))
     return FitPlan(start_s, duration_s, speed, why=(Why.SLOWED, Why.CENTRED))
@@ -254,6 +234,7 @@ def _squeezed(line: FitLine, slot: Span, free_from_s: float, max_speedup: float)
     """Make a take fit that is too long for its slot."""
     why = [Why.BORROWED] if slot.end_s > line.end_s else []
     excess_s = line.length_s - slot.duration_s
+    # Early, but over nobody else: a take of another speaker may be heard at this moment.
     early_s = min(EARLY_S, excess_s, slot.start_s - free_from_s)
     early_s = early_s if early_s >= _LEAST_S else 0.0
     start_s, room_s = slot.start_s - early_s, slot.duration_s + early_s

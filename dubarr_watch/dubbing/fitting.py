@@ -84,7 +84,8 @@ def make_slots(lines: Sequence[Line], video_end_s: float) -> list[Span]:
         lines: In order of start.
         video_end_s: Length of the video; no slot goes past it.
     """
-    return slots_of([FitLine(line.start_s, line.end_s) for line in lines], video_end_s)
+    known = [FitLine(line.start_s, line.end_s, lane=line.speaker) for line in lines]
+    return slots_of(known, video_end_s)
 
 
 def overlong(duration_s: float, slot_s: float) -> bool:

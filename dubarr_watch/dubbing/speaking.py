@@ -114,7 +114,7 @@ def _plans(parts: Sequence[Part], takes: Sequence[Take | None], studio: Studio) 
 
 def _fit_line(part: Part, take: Take | None) -> FitLine:
     length_s = take.duration_s if take else 0.0
-    return FitLine(part.line.start_s, part.line.end_s, length_s)
+    return FitLine(part.line.start_s, part.line.end_s, length_s, lane=part.line.speaker)
 
 
 def _fitted(take: Take | None, plan: FitPlan, studio: Studio) -> FittedTake:
