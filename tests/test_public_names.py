@@ -24,7 +24,7 @@ SUMMARY = [
     "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
     "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
     "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
-    "starts_within", "takes_per_line", "depth_lu",
+    "starts_within", "takes_per_line", "depth_lu", "overlaps_kept",
 ]  # fmt: skip
 STAGES = [
     "extract", "transcribe", "diarize", "lines", "translate", "cast", "synthesize", "mix",

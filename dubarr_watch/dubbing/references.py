@@ -8,7 +8,6 @@ talks in it, and its pauses are quiet: what lies under a voice is cloned with it
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from dubarr_watch.dubbing.levels import factor
 from dubarr_watch.dubbing.separation import CLEAN_RATE
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import Turn
+from dubarr_watch.engines.pieces import Timeline
 
 OWN_LINE_S = 3.0
 """Least length of a line that is spoken after itself; XTTS v2 wants 3 to 10 s."""
@@ -94,11 +94,12 @@ def make_references(
     """
     folder.mkdir(parents=True, exist_ok=True)
     found: list[Reference] = []
-    voices = _own_voices(lines, turns)
+    talking = Timeline(turns)
+    voices = _own_voices(lines, talking)
     with soundfile.SoundFile(sound) as file:
         for speaker in sorted({line.speaker for line in lines}):
             own = [line for line in lines if line.speaker == speaker]
-            pieces = [_judged(file, line, turns, voices.get(speaker)) for line in own]
+            pieces = [_judged(file, line, talking, voices.get(speaker)) for line in own]
             for piece in pieces:
                 if piece.usable and piece.line.duration_s >= OWN_LINE_S:
                     samples = _cut(file, piece.line, LONGEST_S)
@@ -148,22 +149,26 @@ def borrowed_from(speakers: Sequence[Speaker], references: Sequence[Reference]) 
     }
 
 
-def _own_voices(lines: Sequence[Line], turns: Sequence[Turn]) -> dict[int, int]:
+def _own_voices(lines: Sequence[Line], turns: Timeline[Turn]) -> dict[int, int]:
     """Return the diarizer's number of each speaker: lines count them by first appearance."""
     shared: dict[int, dict[int, float]] = {}
     for line in lines:
         of_line = shared.setdefault(line.speaker, {})
-        for turn in _touching(line, turns):
+        for turn in turns.touching(line.start_s, line.end_s):
+            if turn.beside:
+                continue
             of_line[turn.speaker] = of_line.get(turn.speaker, 0.0) + _overlap_s(line, turn)
     return {speaker: max(of, key=of.__getitem__) for speaker, of in shared.items() if of}
 
 
 def _judged(
-    file: soundfile.SoundFile, line: Line, turns: Sequence[Turn], voice: int | None
+    file: soundfile.SoundFile, line: Line, turns: Timeline[Turn], voice: int | None
 ) -> _Piece:
     samples = _read(file, line)
     others_s = sum(
-        _overlap_s(line, turn) for turn in _touching(line, turns) if turn.speaker != voice
+        _overlap_s(line, turn)
+        for turn in turns.touching(line.start_s, line.end_s)
+        if turn.speaker != voice
     )
     clipped = float((np.abs(samples) >= _CLIPPED_AT).mean()) if samples.size else 1.0
     level, spread = _level_and_range(samples, file.samplerate)
@@ -242,10 +247,5 @@ def _read(file: soundfile.SoundFile, line: Line, longest_s: float = LONGEST_S) -
     return np.asarray(file.read(count, dtype="float32", always_2d=True).mean(axis=1))
 
 
-def _touching(line: Line, turns: Sequence[Turn]) -> Sequence[Turn]:
-    first = bisect_right(turns, line.start_s, key=lambda turn: turn.end_s)
-    return turns[first : bisect_left(turns, line.end_s, key=lambda turn: turn.start_s)]
-
-
 def _overlap_s(line: Line, turn: Turn) -> float:
-    return max(0.0, min(line.end_s, turn.end_s) - max(line.start_s, turn.start_s))
+    return min(line.end_s, turn.end_s) - max(line.start_s, turn.start_s)

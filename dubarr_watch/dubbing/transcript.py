@@ -7,14 +7,13 @@ in no voice are dropped as hallucinated.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
-from typing import Generic, TypeVar
+from itertools import groupby
 
 from dubarr_watch.engines.base import Span, Transcript, Turn, Word
+from dubarr_watch.engines.pieces import Timeline
 
 PAUSE_S = 0.6
 """A silence this long inside a sentence starts a new line, so that the dub keeps the pause."""
@@ -43,6 +42,14 @@ SHORTEST_SOUND_S = 0.15
 
 STRAY_WORDS = 2
 """Speaker changes within a sentence that last no longer than this are the diarizer's slips."""
+
+BESIDE_GAP_S = 0.1
+BESIDE_REACH_S = 1.0
+"""How far a line may reach beyond its words because its speaker talks beside another there.
+
+Overlaps in conversation are short, most of them well under half a second (Levinson and Torreira,
+"Timing in turn-taking", 2015); who talks beside another for longer says words that are not written.
+"""
 
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*$")
 _CLAUSE_END = re.compile(r"[,;:—–-]+[\"'”’)\]]*$")
@@ -77,15 +84,19 @@ class Line:
 
 
 def make_lines(transcript: Transcript, turns: Sequence[Turn]) -> list[Line]:
-    """Return the lines of a video, in order of start, none overlapping the next.
+    """Return the lines of a video, in order of start.
+
+    Lines overlap only where one speaker talks beside another, never two of one speaker: Whisper
+    writes what is said at the same time one after the other, so a line that borders on such a
+    stretch of its speaker's begins or ends with that.
 
     Args:
         transcript: Words with times, and voice activity.
         turns: Who speaks when; empty means one speaker.
     """
-    voice = _Timeline(transcript.voice)
+    voice = Timeline(transcript.voice)
     words = _heard_words(transcript.words, voice)
-    speakers = _smooth(words, _speakers(words, turns))
+    speakers = _smooth(words, _speakers(words, [turn for turn in turns if not turn.beside]))
     groups = [part for group in _split(words, speakers) for part in _split_long(group)]
     spoken = [group for group in groups if _SPOKEN.search(_text(group[0]))]
     lines: list[Line] = []
@@ -94,6 +105,7 @@ def make_lines(transcript: Transcript, turns: Sequence[Turn]) -> list[Line]:
         before_s = spoken[i + 1][0][0].start_s if i + 1 < len(spoken) else transcript.duration_s
         span = _true_span(group, voice, after_s, before_s)
         lines.append(Line(i, span.start_s, span.end_s, speaker, _text(group), 0))
+    lines = _talked_beside(lines, [turn for turn in turns if turn.beside])
     return _number_sentences(_number_speakers(lines))
 
 
@@ -109,7 +121,7 @@ def untranscribed_voice(transcript: Transcript, lines: Sequence[Line]) -> list[S
     Returns:
         Stretches of `SHORTEST_SOUND_S` or more, disjoint and in order.
     """
-    taken = _Timeline(Span(line.start_s - LINE_EDGE_S, line.end_s + LINE_EDGE_S) for line in lines)
+    taken = Timeline(Span(line.start_s - LINE_EDGE_S, line.end_s + LINE_EDGE_S) for line in lines)
     found: list[Span] = []
     for voice in transcript.voice:
         start_s = voice.start_s
@@ -120,28 +132,7 @@ def untranscribed_voice(transcript: Transcript, lines: Sequence[Line]) -> list[S
     return [one for one in found if one.duration_s >= SHORTEST_SOUND_S]
 
 
-Piece = TypeVar("Piece", bound=Span | Turn)
-
-
-class _Timeline(Generic[Piece]):
-    """Stretches of time, searched without looking at all of them."""
-
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._pieces = sorted(pieces, key=lambda piece: piece.start_s)
-        self._starts = [piece.start_s for piece in self._pieces]
-        self._ends = list(accumulate((piece.end_s for piece in self._pieces), max))
-
-    def touching(self, start_s: float, end_s: float) -> list[Piece]:
-        """Return what shares more than a point with a stretch."""
-        return self._pieces[bisect_right(self._ends, start_s) : bisect_left(self._starts, end_s)]
-
-    def around(self, start_s: float, end_s: float) -> list[Piece]:
-        """Return what touches a stretch, and the neighbours on both sides of it."""
-        first = max(bisect_right(self._ends, start_s) - 1, 0)
-        return self._pieces[first : bisect_left(self._starts, end_s) + 1]
-
-
-def _heard_words(words: Iterable[Word], voice: _Timeline[Span]) -> list[Word]:
+def _heard_words(words: Iterable[Word], voice: Timeline[Span]) -> list[Word]:
     """Return the words that lie in voice, their times cut to it, in order of start."""
     heard: list[Word] = []
     for word in words:
@@ -165,7 +156,7 @@ def _speakers(words: Iterable[Word], turns: Sequence[Turn]) -> list[int]:
     """Return for each word the speaker whose turn it shares most of, or lies nearest to."""
     if not turns:
         return [0 for _ in words]
-    timeline = _Timeline(turns)
+    timeline = Timeline(turns)
     return [
         max(
             timeline.around(word.start_s, word.end_s), key=lambda turn: _shared_s(word, turn)
@@ -236,7 +227,7 @@ def _cut_quality(words: Sequence[Word], cut: int) -> float:
 
 
 def _true_span(
-    words: Sequence[Word], voice: _Timeline[Span], after_s: float, before_s: float
+    words: Sequence[Word], voice: Timeline[Span], after_s: float, before_s: float
 ) -> Span:
     """Return where the voice of these words is active, between two neighbours."""
     start_s, end_s = words[0].start_s, words[-1].end_s
@@ -254,6 +245,42 @@ def _true_span(
     if before_s > start_s:
         end_s = min(end_s, before_s)
     return Span(round(start_s, 3), round(max(end_s, start_s + MIN_LINE_S), 3))
+
+
+def _talked_beside(lines: Sequence[Line], beside: Iterable[Turn]) -> list[Line]:
+    """Let lines reach as far as their speakers talk beside others, in order of start again."""
+    reaching: list[Line] = []
+    talking = {
+        speaker: Timeline(own)
+        for speaker, own in groupby(
+            sorted(beside, key=lambda turn: turn.speaker), key=lambda turn: turn.speaker
+        )
+    }
+    of_speaker: dict[int, list[Line]] = {}
+    for line in lines:
+        of_speaker.setdefault(line.speaker, []).append(line)
+    for speaker, own in of_speaker.items():
+        turns = talking.get(speaker)
+        after_s = 0.0
+        for i, line in enumerate(own):
+            before_s = own[i + 1].start_s if i + 1 < len(own) else float("inf")
+            reached = _reaching(line, turns, after_s, before_s) if turns else line
+            reaching.append(reached)
+            after_s = reached.end_s
+    reaching.sort(key=lambda line: (line.start_s, line.index))
+    return [replace(line, index=i) for i, line in enumerate(reaching)]
+
+
+def _reaching(line: Line, turns: Timeline[Turn], after_s: float, before_s: float) -> Line:
+    near = turns.touching(line.start_s - BESIDE_GAP_S, line.end_s + BESIDE_GAP_S)
+    # What went on from the line before is that one's.
+    start_s = min([line.start_s, *(t.start_s for t in near if t.start_s >= after_s)])
+    end_s = max([line.end_s, *(turn.end_s for turn in near)])
+    return replace(
+        line,
+        start_s=max(start_s, line.start_s - BESIDE_REACH_S),
+        end_s=min(end_s, line.end_s + BESIDE_REACH_S, max(before_s, line.end_s)),
+    )
 
 
 def _text(words: Iterable[Word]) -> str:

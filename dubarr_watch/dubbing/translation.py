@@ -9,7 +9,6 @@ wrong, and left out when it still does: source text is never spoken in place of 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +20,7 @@ from dubarr_watch.dubbing.subtitles import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.wording_checks import DENSE
 from dubarr_watch.engines.base import Progress, SourceText, Translator, no_progress
+from dubarr_watch.engines.pieces import Timeline
 
 MIN_BUDGET_CHARS = 12
 BUDGET_SLACK = 1.1
@@ -146,12 +146,10 @@ def _budget(slot_s: float, chars_per_s: float) -> int:
 
 def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, TranslatedLine]:
     """Give each cue to the lines it lies on; a line with several says them in turn."""
-    starts, ends = [line.start_s for line in lines], [line.end_s for line in lines]
+    spoken = Timeline(lines)
     wording: dict[int, list[str]] = {}
     for cue in cues:
-        own = _lines_of(
-            cue, lines[bisect_right(ends, cue.start_s) : bisect_left(starts, cue.end_s)]
-        )
+        own = _lines_of(cue, spoken.touching(cue.start_s, cue.end_s))
         pieces = split_wording(cue.text, [_overlap_s(cue, line) for line in own]) if own else []
         for line, piece in zip(own, pieces, strict=True):
             if piece:
@@ -164,11 +162,10 @@ def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, Tra
 
 def cues_by_line(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, list[Cue]]:
     """Return the cues that lie on each line, whole, by index; lines with none are left out."""
-    starts, ends = [line.start_s for line in lines], [line.end_s for line in lines]
+    spoken = Timeline(lines)
     found: dict[int, list[Cue]] = {}
     for cue in cues:
-        near = lines[bisect_right(ends, cue.start_s) : bisect_left(starts, cue.end_s)]
-        for line in _lines_of(cue, near):
+        for line in _lines_of(cue, spoken.touching(cue.start_s, cue.end_s)):
             found.setdefault(line.index, []).append(cue)
     return found
 

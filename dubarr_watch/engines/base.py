@@ -140,11 +140,20 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stretch in which one speaker talks; turns of one diarization do not overlap."""
+    """A stretch in which one speaker talks.
+
+    Attributes:
+        start_s: Where it starts.
+        end_s: Where it ends.
+        speaker: Number of the speaker.
+        beside: Somebody else has the word then: this speaker talks at the same time. Turns that
+            are not beside others do not overlap.
+    """
 
     start_s: float
     end_s: float
     speaker: int
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

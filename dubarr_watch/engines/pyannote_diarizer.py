@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,9 @@ class PyannoteDiarizer:
             return []
         progress(0.0, total_s)
         found = self._listen(sound, _hook(progress, total_s))
-        turns = cover(voice, _heard(found))
+        everybody = getattr(found, "speaker_diarization", found)
+        one_at_a_time = getattr(found, "exclusive_speaker_diarization", None)
+        turns = cover(voice, _heard(everybody), _heard(one_at_a_time))
         progress(total_s, total_s)
         return turns
 
@@ -145,10 +147,10 @@ def _hook(progress: Progress, total_s: float) -> Any:
     return told
 
 
-def _heard(found: Any) -> Iterator[Heard]:
-    """Yield what was found: without overlap where the pipeline offers it so."""
-    annotation = getattr(found, "exclusive_speaker_diarization", None)
-    if annotation is None:
-        annotation = getattr(found, "speaker_diarization", found)
-    for segment, _, name in annotation.itertracks(yield_label=True):
-        yield Heard(float(segment.start), float(segment.end), name)
+def _heard(annotation: Any) -> list[Heard]:
+    if annotation is None:  # an older pipeline does not tell
+        return []
+    return [
+        Heard(float(segment.start), float(segment.end), name)
+        for segment, _, name in annotation.itertracks(yield_label=True)
+    ]

@@ -49,7 +49,7 @@ def test_the_names_are_the_public_ones() -> None:
         "lines", "within_slot", "speed_p50", "speed_p95", "speed_max", "overlaps", "speech_iou",
         "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
         "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
-        "starts_within", "takes_per_line", "depth_lu",
+        "starts_within", "takes_per_line", "depth_lu", "overlaps_kept",
     ]  # fmt: skip
     assert {str(outcome) for outcome in Outcome} == {
         "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken",
@@ -127,7 +127,11 @@ class TestFigures:
 class TestOverlaps:
     @staticmethod
     def count(*placed: tuple[float, float]) -> int:
-        return count_overlaps([replace(LINE, placed_s=at, take_s=long) for at, long in placed])
+        wrong, kept = count_overlaps(
+            [replace(LINE, placed_s=at, take_s=long) for at, long in placed]
+        )
+        assert kept == 0
+        return wrong
 
     def test_takes_that_touch_do_not_overlap(self) -> None:
         """One ends where the next starts."""
@@ -136,6 +140,25 @@ class TestOverlaps:
     def test_a_take_under_a_long_one_is_counted_wherever_it_lies(self) -> None:
         """Two short takes under one long one are two overlaps, in whatever order they come."""
         assert self.count((6, 1), (0, 10), (2, 1), (10, 1)) == 2
+
+    @pytest.mark.parametrize(
+        ("speaker", "placed_s", "take_s", "wrong"),
+        [
+            (1, 3.0, 2.0, 0), (0, 3.0, 2.0, 1), (1, 2.95, 2.0, 1), (1, 3.0, 0.5, 0),
+            (1, 3.0, 0.9, 0), (1, 3.0, 3.0, 0),
+        ],
+        ids=["as the originals", "the same speaker", "early", "within", "less", "past the first"],
+    )  # fmt: skip
+    def test_who_talked_at_the_same_time_may(
+        self, speaker: int, placed_s: float, take_s: float, wrong: int
+    ) -> None:
+        """One from 1 to 4 s, the other from 3 to 5 s."""
+        first = replace(LINE, start_s=1, end_s=4, placed_s=1, take_s=3)
+        second = replace(LINE, start_s=3, end_s=5, placed_s=placed_s, take_s=take_s)
+        second = replace(second, speaker=speaker)
+        assert count_overlaps([second, first]) == (wrong, 1 - wrong)
+        longer = replace(first, take_s=3.1)
+        assert count_overlaps([longer, replace(second, take_s=5)]) == (1, 0)
 
 
 class TestIntersectionOverUnion:

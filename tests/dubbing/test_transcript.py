@@ -194,6 +194,50 @@ class TestSmoothing:
         assert texts(found) == ["well you", "here"]
 
 
+class TestTalkingTogether:
+    """Whisper writes what is said at the same time one after the other."""
+
+    def test_a_line_begins_where_its_speaker_does(self) -> None:
+        """The second speaks from 2.5 s, under the end of the first."""
+        said = [*words("I have never seen such a dog."), *words("You have not looked.", 2.85)]
+        turns = [Turn(0, 2.9, 0), Turn(2.5, 2.9, 1, beside=True), Turn(2.9, 5, 1)]
+        first, second = lines_of(said, *turns, voice=[Span(0, 4.8)])
+        assert (first.start_s, first.end_s) == (0, 2.8)
+        assert (second.start_s, second.end_s, second.index) == (2.5, 4.45, 1)
+
+    def test_a_line_ends_where_its_speaker_does(self) -> None:
+        """The first goes on for 0.4 s under the second, who is louder."""
+        said = [*words("I have never seen such a dog."), *words("You have not looked.", 2.8)]
+        turns = [Turn(0, 2.8, 0), Turn(2.8, 5, 1), Turn(2.8, 3.2, 0, beside=True)]
+        first, second = lines_of(said, *turns)
+        assert (first.end_s, second.start_s) == (3.2, 2.8)
+
+    def test_a_remark_lies_within_the_line_that_goes_on(self) -> None:
+        """And the line after it by the same speaker starts where the first one ends."""
+        said = [*words("You see that I have always", 0), *words("known it well, mind.", 2.0),
+                *words("Yes, yes, yes.", 3.6), *words("So there we are.", 4.8)]  # fmt: skip
+        turns = [Turn(0, 3.6, 0), Turn(3.6, 4.8, 1), Turn(3.6, 4.8, 0, beside=True),
+                 Turn(4.8, 6.4, 0)]  # fmt: skip
+        first, remark, after = lines_of(said, *turns)
+        assert (first.speaker, remark.speaker, after.speaker) == (0, 1, 0)
+        assert (first.end_s, remark.start_s, remark.end_s) == (4.6, 3.6, 4.8)
+        assert after.start_s == 4.8
+
+    @pytest.mark.parametrize(("from_s", "start_s"), [(1.5, 1.85), (1.9, 1.9), (2.95, 2.85)])
+    def test_it_reaches_no_farther_than_a_second(self, from_s: float, start_s: float) -> None:
+        """Who talked beside another for longer said words that nobody wrote."""
+        said = [*words("I have never seen such a dog."), *words("You have not looked.", 2.85)]
+        turns = [Turn(0, 3.2, 0), Turn(from_s, 3.2, 1, beside=True), Turn(3.2, 5, 1)]
+        second = next(line for line in lines_of(said, *turns) if line.text.startswith("You"))
+        assert second.start_s == pytest.approx(start_s)
+
+    def test_who_talks_beside_others_elsewhere_changes_nothing(self) -> None:
+        """More than a tenth of a second away from any word of theirs."""
+        said = [*words("I have never seen such a dog."), *words("You have not looked.", 3.2)]
+        turns = [Turn(0, 2.8, 0), Turn(1.0, 3.05, 1, beside=True), Turn(3.2, 5, 1)]
+        assert [line.start_s for line in lines_of(said, *turns)] == [0, 3.2]
+
+
 def test_two_hours_take_a_moment() -> None:
     """The work grows with the words, not with words times turns: five times more, not 25."""
 
@@ -245,6 +289,27 @@ class TestAnything:
         assert all(line.duration_s >= 0.0999 for line in found)
         assert all(a.end_s <= b.start_s for a, b in pairwise(found))
         assert all(0 <= b.sentence - a.sentence <= 1 for a, b in pairwise(found))
+
+    @settings(max_examples=200, deadline=None)
+    @given(spoken(), spans(), spans(), spans())
+    def test_lines_overlap_only_where_somebody_talks_beside_another(
+        self, said: list[Word], voice: list[Span], turns: list[Span], beside: list[Span]
+    ) -> None:
+        """In order of start; never two of one speaker."""
+        who = [Turn(span.start_s, span.end_s, n % 3) for n, span in enumerate(turns)]
+        also = [Turn(s.start_s, s.end_s, n % 2, beside=True) for n, s in enumerate(beside)]
+        everybody = sorted([*who, *also], key=lambda turn: turn.start_s)
+        transcript = Transcript("en", 1, 65, tuple(said), tuple(voice))
+        found = make_lines(transcript, everybody)
+        assert [line.index for line in found] == list(range(len(found)))
+        assert [line.start_s for line in found] == sorted(line.start_s for line in found)
+        assert {line.text for line in found} == {line.text for line in make_lines(transcript, who)}
+        for n, line in enumerate(found):
+            for later in found[n + 1 :]:
+                start_s, end_s = later.start_s, min(line.end_s, later.end_s)
+                if end_s > start_s:
+                    assert line.speaker != later.speaker
+                    assert any(t.start_s < end_s and t.end_s > start_s for t in also)
 
     @settings(max_examples=200, deadline=None)
     @given(spoken(), spans())

@@ -344,6 +344,14 @@ class TestSubtitles:
         assert [text.id for text in model.asked[0].texts] == [0, 2]
         assert found[0].origin is found[2].origin is Origin.MODEL
 
+    def test_a_line_that_goes_on_after_a_remark_has_its_cues(self) -> None:
+        """One talks from 0 to 9 s, another from 5 to 7 s: a cue at 8 s is the first one's."""
+        lines = [line(0, "I am here.", lasts_s=9.0), line(1, "You are not.")]
+        cues = [Cue(7.8, 8.9, "Aquí."), Cue(9.5, 10, "SALIDA")]
+        found = translated(lines, Scripted(rotated), cues=cues)
+        assert found[0].text == "Aquí."
+        assert found[1].origin is Origin.MODEL
+
     def test_subtitles_for_everything_start_no_engine(self) -> None:
         """With a whole subtitle file no model is loaded."""
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from pyannote.core import Annotation, Segment
 
-from dubarr_watch.engines.base import Diarizer, EngineSpec, Place, Span
+from dubarr_watch.engines.base import Diarizer, EngineSpec, Place, Span, Turn
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.needs import PYANNOTE_NEED
-from dubarr_watch.engines.pyannote_diarizer import PyannoteDiarizer, _batch, _heard
+from dubarr_watch.engines.pyannote_diarizer import PyannoteDiarizer, _batch
 from dubarr_watch.engines.pyannote_model import (
     PYANNOTE_FILES,
     PYANNOTE_PAGE,
     pyannote_ready,
 )
-from dubarr_watch.engines.turns import Heard
 from dubarr_watch.errors import ModelMissing, OutOfMemory
 from dubarr_watch.settings import load_settings
 from tests.engines.contracts import DiarizerContract, Steps
@@ -152,16 +152,37 @@ def test_a_smaller_lease_embeds_fewer_windows_at_once(place: Place, batch: int) 
     assert _batch(place) == batch
 
 
-def test_a_pipeline_without_exclusive_speakers_is_taken_too() -> None:
-    """Older ones answer with what overlaps only, with or without a wrapping."""
-    segments = [(SimpleNamespace(start=1.0, end=2.0), "_", "A")]
-    annotation = SimpleNamespace(itertracks=lambda yield_label: iter(segments))
-    expected = [Heard(1.0, 2.0, "A")]
-    assert list(_heard(annotation)) == expected
-    assert list(_heard(SimpleNamespace(speaker_diarization=annotation))) == expected
-    exclusive = SimpleNamespace(itertracks=lambda yield_label: iter(()))
-    both = SimpleNamespace(speaker_diarization=annotation, exclusive_speaker_diarization=exclusive)
-    assert list(_heard(both)) == []
+def annotated(*heard: tuple[float, float, str]) -> Annotation:
+    found = Annotation()
+    for n, (start_s, end_s, name) in enumerate(heard):
+        found[Segment(start_s, end_s), n] = name
+    return found
+
+
+ALL = annotated((0.5, 2.5, "A"), (2.0, 3.5, "B"))
+WORDS = annotated((0.5, 2.0, "A"), (2.0, 3.5, "B"))
+
+
+@pytest.mark.parametrize(
+    ("found", "beside"),
+    [
+        (SimpleNamespace(speaker_diarization=ALL, exclusive_speaker_diarization=WORDS), 0),
+        (SimpleNamespace(speaker_diarization=ALL), 1),
+        (ALL, 1),
+    ],
+    ids=["both", "without exclusive speakers", "without any wrapping"],
+)
+def test_who_talks_at_the_same_time_is_told(
+    found: object, beside: int, model: Path, speech: Path
+) -> None:
+    """Whose the word is the pipeline says, where it does; in older ones, who began earlier."""
+    made = PyannoteDiarizer(model=model, threads=1)
+    made._pipeline = lambda file, **options: found
+    turns = made.diarize(speech, [Span(0.5, 3.5)])
+    assert [turn for turn in turns if turn.beside] == [Turn(2.0, 2.5, beside, beside=True)]
+    edge_s = 2.5 if beside else 2.0
+    words = [Turn(0.5, edge_s, 0), Turn(edge_s, 3.5, 1)]
+    assert [turn for turn in turns if not turn.beside] == words
 
 
 @pytest.mark.parametrize("missing", PYANNOTE_FILES)

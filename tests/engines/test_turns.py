@@ -52,9 +52,24 @@ def test_voice_in_which_nobody_was_heard_goes_to_the_nearest(
 
 
 def test_where_two_talk_the_first_goes_on() -> None:
-    """An overlap belongs to who began earlier."""
+    """An overlap belongs to who began earlier; the other talks beside."""
     found = cover(VOICE[:1], [Heard(3.0, 5.0, "B"), Heard(1.0, 4.0, "A")])
-    assert found == [Turn(1.0, 4.0, 0), Turn(4.0, 5.0, 1)]
+    assert found == [Turn(1.0, 4.0, 0), Turn(3.0, 4.0, 1, beside=True), Turn(4.0, 5.0, 1)]
+
+
+def test_who_has_the_word_may_be_known_better() -> None:
+    """A remark in the middle, and the one who talked on under it, in voice alone."""
+    heard = [Heard(0.5, 5.5, "A"), Heard(2.0, 3.0, "B")]
+    words = [Heard(0.5, 2.0, "A"), Heard(2.0, 3.0, "B"), Heard(3.0, 5.5, "A")]
+    assert cover(VOICE[:1], heard, words) == [
+        Turn(1.0, 2.0, 0), Turn(2.0, 3.0, 1), Turn(2.0, 3.0, 0, beside=True), Turn(3.0, 5.0, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("length_s", "beside"), [(0.19, 0), (0.21, 1)])
+def test_a_sliver_beside_another_is_no_turn(length_s: float, beside: int) -> None:
+    found = cover(VOICE[:1], [Heard(1.0, 4.0, "A"), Heard(4.0 - length_s, 5.0, "B")])
+    assert sum(turn.beside for turn in found) == beside
 
 
 @pytest.mark.parametrize(("length_s", "speakers"), [(0.19, 1), (0.21, 2)])
@@ -88,15 +103,25 @@ TENTHS = st.integers(0, 400).map(lambda n: n / 10)
 def test_each_moment_of_voice_belongs_to_exactly_one_turn(
     edges: list[int], heard: list[tuple[float, float, str]]
 ) -> None:
-    """Whatever was heard, turns are in order, do not overlap, and add up to each span."""
+    """Whatever was heard, turns are in order, do not overlap, and add up to each span.
+
+    Who talks beside another is somebody else, within the voice, and in one turn at a time.
+    """
     points = [edge / 10 for edge in sorted(edges)]
     voice = [Span(a, b) for a, b in zip(points[::2], points[1::2], strict=False)]
-    turns = cover(voice, [Heard(min(a, b), max(a, b), name) for a, b, name in heard])
-    assert all(turn.end_s > turn.start_s for turn in turns)
+    everybody = cover(voice, [Heard(min(a, b), max(a, b), name) for a, b, name in heard])
+    assert all(turn.end_s > turn.start_s for turn in everybody)
+    assert [turn.start_s for turn in everybody] == sorted(turn.start_s for turn in everybody)
+    for speaker in {turn.speaker for turn in everybody}:
+        own = [turn for turn in everybody if turn.speaker == speaker]
+        assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(own))
+    turns = [turn for turn in everybody if not turn.beside]
+    for turn in everybody:
+        assert any(s.start_s <= turn.start_s and turn.end_s <= s.end_s for s in voice)
     assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(turns))
     for span in voice:
         inside = [t for t in turns if t.start_s >= span.start_s and t.end_s <= span.end_s]
         assert (inside[0].start_s, inside[-1].end_s) == (span.start_s, span.end_s)
         assert all(a.end_s == b.start_s for a, b in itertools.pairwise(inside))
-    speakers = [turn.speaker for turn in turns]
+    speakers = [turn.speaker for turn in everybody]
     assert list(dict.fromkeys(speakers)) == list(range(len(set(speakers))))
