@@ -50,7 +50,7 @@ def measure(count: int) -> list[Measured]:
 
 
 def film(count: int) -> list[FitLine]:
-    """Return lines as in a film: a tenth of them on a second lane, takes of all lengths."""
+    """Return lines as in a film: a tenth of them over the end of another, takes of all lengths."""
     chance = random.Random(7)
     lines: list[FitLine] = []
     start_s = 0.0
@@ -60,9 +60,9 @@ def film(count: int) -> list[FitLine]:
         pauses = tuple(Span(at * take_s, at * take_s + 0.3) for at in (0.2, 0.5))
         words = tuple(take_s * n / 12 for n in range(1, 12))
         lane = int(chance.random() < 0.1)
-        lines.append(
-            FitLine(start_s, start_s + length_s, take_s, 0.0, (), pauses, words, lane)
-        )  # fmt: skip
+        if lane and lines and not lines[-1].lane:
+            start_s = lines[-1].end_s - 0.4
+        lines.append(FitLine(start_s, start_s + length_s, take_s, 0.0, pauses, words, lane))
         start_s += length_s + chance.uniform(0, 1)
     return lines
 
