@@ -140,14 +140,9 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stretch in which one speaker talks.
+    """A stretch in which one speaker talks; `beside` another one who has the word, or not.
 
-    Attributes:
-        start_s: Where it starts.
-        end_s: Where it ends.
-        speaker: Number of the speaker.
-        beside: Somebody else has the word then: this speaker talks at the same time. Turns that
-            are not beside others do not overlap.
+    Turns that are not beside others do not overlap.
     """
 
     start_s: float
