@@ -107,8 +107,12 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database_path))
         owner = stack.enter_context(Owner.acquire(settings.config_dir))
-        for job in store.jobs.recover(lambda other: owner_is_alive(settings.config_dir, other)):
-            log.info("job taken up again", job=job.id, video=job.video.path)
+        for job in store.recovery.recover(
+            lambda other: owner_is_alive(settings.config_dir, other),
+            max_attempts=settings.max_attempts,
+            event="" if foreground else event_for(settings, JobState.FAILED),
+        ):
+            log.info("job taken back", job=job.id, video=job.video.path, state=job.state)
             remove_leftovers(job.video.path.parent, job.id)
         plan = plan_for(specs, inventory, settings, store.needs.peaks())
         refuse_impossible(plan)

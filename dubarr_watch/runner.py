@@ -138,7 +138,8 @@ class JobRunner:
         seconds = time.monotonic() - started
         if stop and not self.store.jobs.get(job.id).cancel_requested:
             reason = "Stopped with the program; it goes on where it was."
-            return Ended(self.store.jobs.requeue(job.id, reason, waiting=self.park), None, seconds)
+            again = self.store.jobs.requeue(job.id, reason, waiting=self.park, counted=False)
+            return Ended(again, None, seconds)
         why = self.store.jobs.get(job.id).reason or "Cancelled."
         ended = self.store.jobs.finish(job.id, JobState.CANCELLED, why)
         self._clear(job)

@@ -111,7 +111,10 @@ def _for_each(names: list[str], settings: Settings, act: _Act) -> None:
     failures: list[int] = []
     with opened_store(settings) as store:
         # Jobs whose process died count as running until somebody looks.
-        store.jobs.recover(lambda owner: owner_is_alive(settings.config_dir, owner))
+        store.recovery.recover(
+            lambda owner: owner_is_alive(settings.config_dir, owner),
+            max_attempts=settings.max_attempts,
+        )
         for name in dict.fromkeys(names):
             try:
                 job = found_job(store, name)

@@ -87,6 +87,14 @@ class Checkpoints:
             self._database.run(Line.delete().where(Line.job_id == job_id))
 
 
+def finished_steps(database: Database, job_id: int) -> int:
+    """Return how many stages and lines of a job are finished."""
+    return sum(
+        len(database.all(table.select(table.job_id).where(table.job_id == job_id)))
+        for table in (Stage, Line)
+    )
+
+
 def _stage(row: Stage) -> StageRecord:
     return StageRecord(
         job_id=row.job_id,

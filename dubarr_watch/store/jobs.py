@@ -2,7 +2,7 @@
 
     waiting ─┐            ┌─> done, done_with_warnings, failed, skipped, cancelled ─┐
              ├─> running ─┤                                                         │
-    queued ──┘     ^      └─> queued (requeue, recover)                             │
+    queued ──┘     ^      └─> queued (requeue)                                      │
        ^           └─ claim                                                         │
        └────────────────────── retry (not of done) ─────────────────────────────────┘
 
@@ -11,10 +11,11 @@ What is not started can also be skipped, failed or cancelled. Every other change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dubarr_watch.errors import IllegalTransition
+from dubarr_watch.store.checkpoints import finished_steps
 from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.job_results import JobResults
 from dubarr_watch.store.job_views import JobViews
@@ -165,7 +166,9 @@ class Jobs(JobViews, JobResults):
             self._set(job_id, state=state, reason=reason)
             return self.get(job_id)
 
-    def requeue(self, job_id: int, reason: str = "", *, waiting: bool = False) -> JobRecord:
+    def requeue(
+        self, job_id: int, reason: str = "", *, waiting: bool = False, counted: bool = True
+    ) -> JobRecord:
         """Put a running job back, to go on at its last checkpoint.
 
         One that somebody asked to cancel is cancelled instead.
@@ -174,6 +177,7 @@ class Jobs(JobViews, JobResults):
             job_id: The job.
             reason: Why.
             waiting: Wait for something instead of going on as soon as there is room.
+            counted: Whether this start counts as an attempt.
         """
         with self._database.transaction():
             job = self._must_be(job_id, (JobState.RUNNING,), "queued again")
@@ -181,7 +185,10 @@ class Jobs(JobViews, JobResults):
                 self._end(job_id, JobState.CANCELLED, job.reason)
             else:
                 state = JobState.WAITING if waiting else JobState.QUEUED
-                self._set(job_id, state=state, reason=reason, owner="", stage="", eta_s=None)
+                self._set(
+                    job_id, state=state, reason=reason, owner="", stage="", eta_s=None,
+                    attempts=job.attempts - (not counted),
+                )  # fmt: skip
             return self.get(job_id)
 
     def cancel(self, job_id: int, reason: str = "") -> JobRecord:
@@ -231,28 +238,11 @@ class Jobs(JobViews, JobResults):
             self._must_be(job_id, tuple(s for s in JobState if s.ended), "forgotten")
             self._database.run(Job.delete().where(Job.id == job_id))
 
-    def recover(self, is_alive: Callable[[str], bool]) -> list[JobRecord]:
-        """Queue again what was running in processes that died, and return it.
-
-        Args:
-            is_alive: Tells whether an owner's process lives; see `owners.owner_is_alive`.
-        """
-        rows = self._database.all(Job.select().where(Job.state == JobState.RUNNING))
-        dead = [(row.id, row.owner) for row in rows if not is_alive(row.owner)]
-        recovered = []
-        for job_id, owner in dead:
-            with self._database.transaction():
-                # Somebody else may have recovered and started it since.
-                same = (Job.id == job_id) & (Job.owner == owner) & (Job.state == JobState.RUNNING)
-                if self._database.first(Job.select().where(same)) is not None:
-                    reason = "the process that ran it ended unexpectedly"
-                    recovered.append(self.requeue(job_id, reason))
-        return recovered
-
     def _start(self, job_id: int, owner: str) -> JobRecord:
         self._set(
             job_id, state=JobState.RUNNING, owner=owner, attempts=Job.attempts + 1, reason="",
             stage="", progress=0, eta_s=None, started_at=utc_now(),
+            checkpoints=finished_steps(self._database, job_id),
         )  # fmt: skip
         return self.get(job_id)
 
@@ -304,7 +294,7 @@ class Jobs(JobViews, JobResults):
             video=video_id, request_id=request_id, languages=",".join(languages),
             mode=options.mode, style=options.style, again=options.again,
             priority=options.priority, rank=_RANK[options.priority], state=state, reason=reason,
-            attempts=0, stage="", progress=0, cancel_requested=False, owner="",
+            attempts=0, checkpoints=0, stage="", progress=0, cancel_requested=False, owner="",
             created_at=utc_now(),
         )  # fmt: skip
         return self.get(self._database.run(row))

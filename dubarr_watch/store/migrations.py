@@ -119,4 +119,9 @@ _LEASES = (
         measured_at TEXT NOT NULL, PRIMARY KEY (model, device_name))""",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_first_release, _leases)
+
+def _checkpoints_at_start(database: Database) -> None:
+    database.execute("ALTER TABLE jobs ADD COLUMN checkpoints INTEGER NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_release, _leases, _checkpoints_at_start)

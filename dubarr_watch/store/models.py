@@ -68,7 +68,10 @@ class Request(_Row):
 
 
 class Job(_Row):
-    """A job; `rank` orders priorities, `owner` is the process that runs it."""
+    """A job; `rank` orders priorities, `owner` is the process that runs it.
+
+    `checkpoints` is how many it had when it was started last.
+    """
 
     id: Any = peewee.AutoField()
     video: Any = peewee.ForeignKeyField(Video, column_name="video_id", lazy_load=False)
@@ -82,6 +85,7 @@ class Job(_Row):
     state: Any = TextField()
     reason: Any = TextField()
     attempts: Any = peewee.IntegerField()
+    checkpoints: Any = peewee.IntegerField()
     stage: Any = TextField()
     progress: Any = peewee.FloatField()
     eta_s: Any = peewee.FloatField(null=True)

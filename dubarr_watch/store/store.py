@@ -16,6 +16,7 @@ from dubarr_watch.store.meta import MetaValues
 from dubarr_watch.store.migrations import MIGRATIONS, Migration, migrate
 from dubarr_watch.store.notifications import Notifications
 from dubarr_watch.store.outputs import Outputs
+from dubarr_watch.store.recovery import Recovery
 from dubarr_watch.store.requests import Requests
 from dubarr_watch.store.videos import Videos
 
@@ -30,6 +31,7 @@ class Store:
         videos: The library's videos.
         requests: What markers and people asked for.
         jobs: The queue, and what came of it.
+        recovery: Takes jobs back from processes that died.
         checkpoints: Finished stages and lines of jobs.
         outputs: Files that we published.
         notifications: Push messages, sent and to be sent.
@@ -43,6 +45,7 @@ class Store:
         self.videos = Videos(database)
         self.requests = Requests(database)
         self.jobs = Jobs(database)
+        self.recovery = Recovery(database, self.jobs)
         self.checkpoints = Checkpoints(database)
         self.outputs = Outputs(database)
         self.notifications = Notifications(database)

@@ -210,7 +210,9 @@ def test_a_job_to_be_cancelled_is_not_queued_again(store: Store) -> None:
     store.jobs.cancel(one.id)
     store.jobs.cancel(two.id)
     assert store.jobs.requeue(one.id).state is CANCELLED
-    assert [job.state for job in store.jobs.recover(lambda owner: False)] == [CANCELLED]
+    assert [job.state for job in store.recovery.recover(lambda owner: False, max_attempts=3)] == [
+        CANCELLED
+    ]
 
 
 def test_a_retried_job_is_not_cancelled_at_once(store: Store) -> None:

@@ -17,7 +17,7 @@ import pytest
 from dubarr_watch.errors import NotWritable
 from dubarr_watch.store import Store
 from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
-from dubarr_watch.store.records import JobOptions, JobState
+from dubarr_watch.store.records import JobOptions, JobRecord, JobState
 from tests.store.conftest import a_job, a_video
 
 _CLAIM_ALL = """
@@ -132,15 +132,15 @@ def test_a_job_whose_process_was_killed_goes_back_to_the_queue(
         owner, job_id = _line(process).split()
         assert int(job_id) == job.id
         assert alive(owner)
-        assert store.jobs.recover(alive) == []
+        assert store.recovery.recover(alive, max_attempts=3) == []
         os.kill(process.pid, signal.SIGKILL)
         process.wait(60)
     assert not alive(owner)
-    (back,) = store.jobs.recover(alive)
+    (back,) = store.recovery.recover(alive, max_attempts=3)
     assert (back.id, back.state, back.attempts) == (job.id, JobState.QUEUED, 1)
     assert "ended unexpectedly" in back.reason
     assert list(store.checkpoints.lines(job.id, "es")) == [0]
-    assert store.jobs.recover(alive) == []
+    assert store.recovery.recover(alive, max_attempts=3) == []
     again = store.jobs.claim("next")
     assert again is not None
     assert (again.id, again.attempts, again.reason) == (job.id, 2, "")
@@ -158,8 +158,62 @@ def test_a_job_that_somebody_else_took_over_is_left_to_them(store: Store) -> Non
             store.jobs.claim_job(job.id, "living")
         return False
 
-    assert store.jobs.recover(take_over_meanwhile) == []
+    assert store.recovery.recover(take_over_meanwhile, max_attempts=3) == []
     assert store.jobs.get(job.id).state is JobState.RUNNING
+
+
+def died(store: Store, job_id: int) -> JobRecord:
+    """Start a job in a process that dies with it."""
+    store.jobs.claim_job(job_id, "dead")
+    (back,) = store.recovery.recover(lambda owner: False, max_attempts=3, event="failed")
+    return back
+
+
+def test_a_job_that_ends_the_process_three_times_has_failed(store: Store) -> None:
+    """A poison video is told once, with its message, and the queue goes on without it."""
+    job, other = a_job(store, "es", "fr"), a_job(store, name="Other.mkv")
+    assert [died(store, job.id).state for _ in range(3)] == [
+        JobState.QUEUED,
+        JobState.QUEUED,
+        JobState.FAILED,
+    ]
+    failed = store.jobs.get(job.id)
+    assert "3 times with Film.mkv" in failed.reason
+    assert "dubarr-watch retry" in failed.reason
+    assert [result.state for result in store.jobs.results(job.id)] == 2 * [JobState.FAILED]
+    assert [message.job_id for message in store.notifications.pending()] == [job.id]
+    claimed = store.jobs.claim("next")
+    assert claimed is not None
+    assert claimed.id == other.id
+
+
+def test_a_job_that_comes_further_each_time_is_not_given_up(store: Store) -> None:
+    """Power cuts do not fail a long film: each run finished another line."""
+    job = a_job(store)
+    for index in range(6):
+        store.jobs.claim_job(job.id, "dead")
+        store.checkpoints.save_line(job.id, "es", index, "key", "{}")
+        (back,) = store.recovery.recover(lambda owner: False, max_attempts=3)
+        assert (back.state, back.attempts) == (JobState.QUEUED, 1)
+    assert [died(store, job.id).state for _ in range(2)] == [JobState.QUEUED, JobState.FAILED]
+
+
+def test_a_job_to_be_cancelled_is_cancelled_by_the_death_of_its_process(store: Store) -> None:
+    job = a_job(store)
+    for _ in range(2):
+        died(store, job.id)
+    store.jobs.claim_job(job.id, "dead")
+    store.jobs.cancel(job.id)
+    (back,) = store.recovery.recover(lambda owner: False, max_attempts=3, event="failed")
+    assert back.state is JobState.CANCELLED
+    assert store.notifications.pending() == []
+
+
+def test_an_ordinary_stop_is_no_attempt(store: Store) -> None:
+    job = a_job(store)
+    for _ in range(5):
+        store.jobs.claim_job(job.id, "me")
+        assert store.jobs.requeue(job.id, "Stopped with the program.", counted=False).attempts == 0
 
 
 def test_an_owner_lives_until_it_lets_go(tmp_path: Path) -> None:
