@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from dubarr_watch.engines.base import (
     ShortenRequest,
     Span,
     Speech,
+    Transcript,
     TranslationRequest,
     Turn,
     Usage,
@@ -115,6 +117,16 @@ class UnderstandingTranslator(FakeTranslator):
     def usage(self) -> Usage:
         done = len(self.analysed) + len(self.translated)
         return Usage(requests=done, tokens_in=100 * done, tokens_out=50 * done, busy_s=float(done))
+
+
+class DeafTranscriber(FakeTranscriber):
+    """Hears where voice is, but words in the first three seconds only: then somebody laughs."""
+
+    def transcribe(
+        self, audio: Path, *, language: str | None = None, progress: Progress = no_progress
+    ) -> Transcript:
+        heard = super().transcribe(audio, language=language, progress=progress)
+        return replace(heard, words=tuple(word for word in heard.words if word.start_s < 3))
 
 
 class LockedDiarizer(FakeDiarizer):

@@ -139,6 +139,31 @@ class TestSeparation:
         ducked = share_of(sound_of(shop.track(shop.dub(again).job)), TONE_HZ)
         assert separated < ducked / 10
 
+    @pytest.mark.parametrize("separated", [True, False])
+    def test_voice_that_nobody_transcribed_stays_audible(
+        self, separated: bool, shop: Shop, film: Path
+    ) -> None:
+        """A laugh is heard at its place, the line before it is not, and the report says so."""
+        spec = EngineSpec("tests.full_fakes:DeafTranscriber")
+        shop.specs = replace(shop.specs, transcriber=spec)
+        if not separated:
+            shop.specs = replace(shop.specs, separator=None)
+        ended = shop.dub(film, "es")
+        assert ended.job.state is JobState.DONE
+        sound = sound_of(shop.track(ended.job, "es"))
+
+        def tone(start_s: float, end_s: float) -> float:
+            part = sound[round(start_s * 16_000) : round(end_s * 16_000)]
+            power = np.abs(np.fft.rfft(part)) ** 2
+            pitches = np.fft.rfftfreq(len(part), 1 / 16_000)
+            return float(np.sqrt(power[np.abs(pitches - TONE_HZ) < 5].sum())) / len(part)
+
+        line, laugh, breath = tone(0.3, 2.2), tone(3.3, 5.5), tone(6.5, 7.9)
+        assert line < laugh / 8
+        assert breath == pytest.approx(laugh, rel=0.1)
+        notes = report_of(shop, ended)["summary"]["notes"]
+        assert any("2 times, 4.0 s" in note for note in notes), notes
+
     def test_in_a_voice_over_the_original_is_still_heard(self, shop: Shop, film: Path) -> None:
         """It is what a voice-over is."""
         track = shop.track(shop.dub(film, style="voiceover").job)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dubarr_watch.dubbing.ducking import ATTACK_S, RELEASE_S, Duck
 from dubarr_watch.dubbing.levels import SoundLevels, steps_of
-from dubarr_watch.dubbing.loudness import STEP_S, integrated_lufs
+from dubarr_watch.dubbing.loudness import SILENCE_LUFS, STEP_S, energy_of, integrated_lufs
 from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.engines.base import Span
 
@@ -125,7 +125,7 @@ def balance(
 
 
 def _depth_lu(over: _Energy, under: _Energy) -> float | None:
-    if not len(over) or float(under.sum()) <= 0:
+    if not len(over) or float(under.mean()) <= energy_of(SILENCE_LUFS):
         return None
     return round(10 * math.log10(float(over.sum()) / float(under.sum())), 1)
 

@@ -188,7 +188,7 @@ class Delivery:
                 self.meter.peak_mib,
                 self.book.of(code),
             ),
-            notes=dub.notes,
+            notes=[*dub.notes, *dub.mix_notes],
             depth_lu=dub.depth_lu,
         )
         self.work.keep("understood", Understood, self.understood)

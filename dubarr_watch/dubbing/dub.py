@@ -29,6 +29,7 @@ class Understood:
         separated: Voices apart from the rest, where that was done.
         references: Recordings that voices are cloned from.
         notes: What a listener should know of all languages.
+        wordless: Where there is voice that no line has: laughs, breaths, cries.
     """
 
     audio: SourceAudio
@@ -39,6 +40,7 @@ class Understood:
     separated: Separated | None = None
     references: list[Reference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    wordless: list[Span] = field(default_factory=list)
 
     @property
     def heard(self) -> Path:
@@ -62,6 +64,7 @@ class Dub:
         notes: What a listener should know.
         misspoken: How many lines were not heard as written.
         depth_lu: By how much the dub stands above what lies under it; see `Balance`.
+        mix_notes: What a listener should know of its mix.
     """
 
     language: Language
@@ -75,3 +78,4 @@ class Dub:
     notes: list[str]
     misspoken: int = 0
     depth_lu: float | None = None
+    mix_notes: list[str] = field(default_factory=list)

@@ -88,6 +88,13 @@ class SoundLevels:
         filled = np.pad(self.energy, ((0, max(missing, 0)), (0, 0)))
         return SoundLevels(filled[:steps], self.layout)
 
+    def going_over(self, other: SoundLevels, spans: Sequence[Span]) -> SoundLevels:
+        """Return the same, with the levels of another sound of its length in some stretches."""
+        energy = self.energy.copy()
+        for span in spans:
+            energy[steps_of(span)] = other.energy[steps_of(span)]
+        return SoundLevels(energy, self.layout)
+
     def within(self, span: Span) -> NDArray[np.float64]:
         """Return the mean energy of each channel in a span; zeros behind the end."""
         some = self.energy[steps_of(span)]

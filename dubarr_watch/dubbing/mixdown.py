@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import soundfile
@@ -18,6 +18,7 @@ from dubarr_watch.dubbing.mixing import MixControl, Programme, mix
 from dubarr_watch.dubbing.speaking import FittedTake, Part
 from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.dubbing.video import Video
+from dubarr_watch.dubbing.wordless import heard_spans, wordless_note
 from dubarr_watch.dubbing.workspace import JobControl, Workspace, content_key
 from dubarr_watch.engines.base import Progress, Span
 from dubarr_watch.languages import Language
@@ -32,6 +33,7 @@ class Mixed:
     audio: Path
     loudness: Loudness
     depth_lu: float | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def mix_dub(
@@ -63,7 +65,7 @@ def mix_dub(
 
     Raises:
         CannotDub: The container cannot take another audio track.
-        MediaError: ffmpeg failed, or the loudness cannot be reached.
+        MediaError: ffmpeg failed.
         JobCancelled: Somebody asked for it.
     """
     style, bed = job.options.style or settings.mix_style.value, known.audio.bed
@@ -76,9 +78,11 @@ def mix_dub(
         for part, take in zip(spoken, placed(fitted), strict=True)
     ]
     match = settings.loudness is LoudnessGoal.MATCH
+    wordless = heard_spans(known.wordless, placed(fitted))
     programme = Programme(
-        known.audio.bed, bed, lines, known.audio.duration_s, style=style, match=match
-    )
+        known.audio.bed, bed, lines, known.audio.duration_s, style=style, match=match,
+        wordless=wordless,
+    )  # fmt: skip
     mode = OutputMode(job.options.mode or settings.output_mode)
     muxer = "matroska" if mode is OutputMode.SIDECAR else container_of(video.found).muxer
     layout = layout_of(soundfile.info(bed).channels)
@@ -88,9 +92,9 @@ def mix_dub(
     def make() -> Mixed:
         watch = MixControl(progress, control.cancelled, control.stall_s)
         made = mix(programme, audio, codec=codec, control=watch)
-        return Mixed(audio, made.loudness, made.depth_lu)
+        return Mixed(audio, made.loudness, made.depth_lu, [*wordless_note(wordless), *made.notes])
 
-    key = content_key(known.key, fitted, style, match, codec)
+    key = content_key(known.key, fitted, style, match, codec, wordless)
     return work.stage("mix", language.code, key, Mixed, make)
 
 

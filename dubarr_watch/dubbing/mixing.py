@@ -35,8 +35,8 @@ from dubarr_watch.dubbing.track_check import (
     Written,
     check_track,
 )
-from dubarr_watch.engines.base import Progress, no_progress
-from dubarr_watch.errors import MediaError
+from dubarr_watch.dubbing.wordless import WordlessSound
+from dubarr_watch.engines.base import Progress, Span, no_progress
 from dubarr_watch.media import output_name, run_ffmpeg, widen_pipe
 
 TARGET_LUFS = -23.0
@@ -48,7 +48,10 @@ TOLERANCES_LU = (0.4, 0.4, 0.45, 0.45, 0.45, 0.45)
 An encoder that leaves whole bands of a hissing film out moves the loudness in steps.
 """
 
+MAX_GAIN_DB = 40.0
+"""A programme that is quieter than this calls for is noise or nothing, and stays quiet."""
 
+_ROOM_DB = 6.0
 _PARTS = (0.15, 0.65, 0.2)  # of the time: levels, encoding, measuring the result
 
 
@@ -83,6 +86,7 @@ class Programme:
         duration_s: Length of the video.
         style: What is done to the bed: `dub`, `voiceover` or `without voices`; see `DUCK_DB`.
         match: Whether the mix becomes as loud as the original; else -23 LUFS.
+        wordless: When a bed without voices gives way to the original, see `wordless`.
     """
 
     original: Path
@@ -91,6 +95,7 @@ class Programme:
     duration_s: float
     style: str = "dub"
     match: bool = False
+    wordless: Sequence[Span] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +105,12 @@ class MixedTrack:
     Attributes:
         loudness: Of the encoded track.
         depth_lu: By how much the voice stands above the bed; see `Balance`.
+        notes: What a listener should know: that it is not as loud as it should be.
     """
 
     loudness: Loudness
     depth_lu: float | None
+    notes: tuple[str, ...] = ()
 
 
 def mix(
@@ -116,7 +123,9 @@ def mix(
     """Mix lines over the ducked bed and encode them in Matroska audio.
 
     One static gain and a true-peak limiter bring the mix to its loudness. The result is decoded and
-    measured; outside of the tolerances it is made again with corrected figures.
+    measured; outside of the tolerances it is made again with corrected figures. What cannot be
+    brought there (clicks in silence have no loudness without their peaks) stays as near as it came,
+    and a note says so.
 
     Args:
         programme: What is mixed.
@@ -125,7 +134,7 @@ def mix(
         control: Progress, cancel and stall.
 
     Raises:
-        MediaError: ffmpeg failed, or the loudness cannot be reached.
+        MediaError: ffmpeg failed.
         JobCancelled: As `control` says.
     """
     control = control or MixControl()
@@ -133,25 +142,86 @@ def mix(
     codec = codec or track_codec(layout)
     plan, goal_lufs = _plan(programme, control.part(0, programme.duration_s))
     recipe = _Recipe(programme, plan, layout, codec)
-    gain_db = goal_lufs - plan.integrated_lufs
     ceiling_db = MAX_TRUE_PEAK_DBTP - (0.5 if codec.bit_rate else METERS_DIFFER_DB)
-    encoding, measuring = (control.part(part, programme.duration_s) for part in (1, 2))
+    turn = _Turn(min(goal_lufs - plan.integrated_lufs, MAX_GAIN_DB), ceiling_db)
+    asked_lufs, tries = goal_lufs, list[tuple[_Turn, Loudness]]()
     for number, tolerance_lu in enumerate(TOLERANCES_LU):
-        written = _encode(recipe, target, gain_db, ceiling_db, encoding)
-        got = check_track(target, written, measuring.progress, measuring.cancelled)
+        got = _made(recipe, target, turn, control, first=number == 0)
+        tries.append((turn, got))
         if programme.match and number and got.integrated_lufs < goal_lufs:
             # An original without any headroom is louder than peaks allow.
             goal_lufs = got.integrated_lufs
         if _is_right(got, goal_lufs, tolerance_lu):
-            return MixedTrack(_rounded(got), plan.depth_lu)
-        encoding = measuring = replace(control, progress=no_progress)
+            return MixedTrack(_rounded(got), plan.depth_lu, _notes(got, asked_lufs))
+        if _stands_still([figures for _, figures in tries], goal_lufs):
+            break
         # A limiter takes part of a gain back: what the last one has not brought is asked for anew.
-        gain_db += (goal_lufs - got.integrated_lufs) * (1.0 if number == 0 else 1.5)
-        ceiling_db -= max(0.0, got.true_peak_dbtp - MAX_TRUE_PEAK_DBTP + 0.1 + METERS_DIFFER_DB)
-    raise MediaError(
-        f"The mix stays at {got.integrated_lufs:.1f} LUFS and {got.true_peak_dbtp:.1f} dBTP.",
-        path=target,
+        step_db = (goal_lufs - got.integrated_lufs) * (1.0 if number == 0 else 1.5)
+        over_db = got.true_peak_dbtp - MAX_TRUE_PEAK_DBTP + 0.1 + METERS_DIFFER_DB
+        gain_db = min(turn.gain_db + step_db, MAX_GAIN_DB)
+        turn, last = _Turn(gain_db, turn.ceiling_db - max(0.0, over_db)), turn
+        if turn == last:
+            break
+    got = _settled(recipe, target, tries, goal_lufs, control)
+    return MixedTrack(_rounded(got), plan.depth_lu, _notes(got, asked_lufs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """How one try is turned up and held down."""
+
+    gain_db: float
+    ceiling_db: float
+
+
+def _made(
+    recipe: _Recipe, target: Path, turn: _Turn, control: MixControl, *, first: bool
+) -> Loudness:
+    """Encode and check; the progress of the first try is that of all."""
+    duration_s, unheard = recipe.programme.duration_s, replace(control, progress=no_progress)
+    encoding, measuring = (control.part(part, duration_s) if first else unheard for part in (1, 2))
+    written = _encode(recipe, target, turn, encoding)
+    return check_track(target, written, measuring.progress, measuring.cancelled)
+
+
+def _stands_still(tried: Sequence[Loudness], goal_lufs: float) -> bool:
+    """Tell whether the last two tries came no nearer than those before, their peaks kept."""
+    off = [abs(got.integrated_lufs - goal_lufs) for got in tried]
+    held = all(got.true_peak_dbtp <= MAX_TRUE_PEAK_DBTP for got in tried[-2:])
+    return len(off) > 2 and held and min(off[-2:]) > min(off[:-2]) - 0.05
+
+
+def _settled(
+    recipe: _Recipe,
+    target: Path,
+    tries: list[tuple[_Turn, Loudness]],
+    goal_lufs: float,
+    control: MixControl,
+) -> Loudness:
+    """Make what came nearest, with its peaks kept whatever that takes of its loudness."""
+    turn, got = min(
+        reversed(tries),
+        key=lambda tried: (
+            max(tried[1].true_peak_dbtp - MAX_TRUE_PEAK_DBTP, 0.0),
+            abs(tried[1].integrated_lufs - goal_lufs),
+        ),
     )
+    over_db = got.true_peak_dbtp - MAX_TRUE_PEAK_DBTP
+    if over_db > 0:
+        # All of it goes down: that takes any codec's peaks along.
+        turn = _Turn(turn.gain_db - over_db - 1, turn.ceiling_db - over_db - 1)
+    elif got is tries[-1][1]:
+        return got
+    return _made(recipe, target, turn, control, first=False)
+
+
+def _notes(got: Loudness, asked_lufs: float) -> tuple[str, ...]:
+    """Return what is to be said of a loudness that was not reached."""
+    if abs(got.integrated_lufs - asked_lufs) <= max(TOLERANCES_LU) + METERS_DIFFER_DB / 2:
+        return ()
+    full = got.true_peak_dbtp > MAX_TRUE_PEAK_DBTP - _ROOM_DB
+    why = "its peaks leave no room for more" if full else "there is next to nothing to be heard"
+    return (f"The track is at {got.integrated_lufs:.1f} LUFS instead of {asked_lufs:.1f}: {why}.",)
 
 
 def _plan(programme: Programme, control: MixControl) -> tuple[Balance, float]:
@@ -162,6 +232,7 @@ def _plan(programme: Programme, control: MixControl) -> tuple[Balance, float]:
     original = bed
     if programme.original != programme.bed:
         original = sound_levels(programme.original, watch).lasting(steps)
+        bed = bed.going_over(original, programme.wordless)
     spans = [line.span for line in programme.lines]
     depths_db = channel_depths(programme.style, bed.layout, programme.bed, spans)
     takes = take_levels([line.take.path for line in programme.lines])
@@ -183,10 +254,15 @@ class _Recipe:
         """Yield the mix, float32 of shape (n, channels), as long as the video."""
         total = round(self.programme.duration_s * SAMPLE_RATE)
         speech, ducker = SpeechLine(self.plan.takes, total), Ducker(self.plan.ducks)
-        with soundfile.SoundFile(self.programme.bed) as bed:
+        spans = self.programme.wordless if self.programme.original != self.programme.bed else ()
+        with (
+            soundfile.SoundFile(self.programme.bed) as bed,
+            WordlessSound(self.programme.original, spans) as wordless,
+        ):
             for position in range(0, total, BLOCK):
                 count = min(BLOCK, total - position)
                 block = bed.read(count, dtype="float32", always_2d=True, fill_value=0.0)
+                wordless.lay_over(block, position)
                 if block.shape[1] == 1:
                     block = np.repeat(block, 2, axis=1)
                 ducker.apply(block, position)
@@ -195,16 +271,14 @@ class _Recipe:
                 yield block
 
 
-def _encode(
-    recipe: _Recipe, target: Path, gain_db: float, ceiling_db: float, control: MixControl
-) -> Written:
+def _encode(recipe: _Recipe, target: Path, turn: _Turn, control: MixControl) -> Written:
     layout, codec = recipe.layout, recipe.codec
-    limiter = Limiter(factor(ceiling_db))
+    limiter = Limiter(factor(turn.ceiling_db))
     meter = EnergyMeter(len(layout.channels), SAMPLE_RATE)
 
     def feed(stdin: BinaryIO) -> None:
         widen_pipe(stdin)
-        for block in limiter.run(recipe.blocks(factor(gain_db))):
+        for block in limiter.run(recipe.blocks(factor(turn.gain_db))):
             stdin.write(np.ascontiguousarray(block).data)
             meter.add(block)
 

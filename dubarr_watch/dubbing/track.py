@@ -116,7 +116,7 @@ class TrackMaker:
         """Mix fitted takes.
 
         Raises:
-            MediaError: ffmpeg failed, or the loudness cannot be reached.
+            MediaError: ffmpeg failed.
             JobCancelled: Somebody asked for it.
         """
         self._keep_lines(language, parts, fitted)
@@ -132,6 +132,7 @@ class TrackMaker:
             fitted=fitted,
             loudness=mixed.loudness,
             depth_lu=mixed.depth_lu,
+            mix_notes=mixed.notes,
             cut_short=sum(done.outcome is Outcome.TRIMMED for done in fitted),
             left_silent=_left_silent(parts, fitted),
             notes=notes,

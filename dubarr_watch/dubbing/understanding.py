@@ -20,7 +20,7 @@ from dubarr_watch.dubbing.extraction import SourceAudio, extract_audio
 from dubarr_watch.dubbing.references import Reference, make_references
 from dubarr_watch.dubbing.separation import Separated, separate_voices
 from dubarr_watch.dubbing.subtitles import Cue, find_cues
-from dubarr_watch.dubbing.transcript import Line, make_lines
+from dubarr_watch.dubbing.transcript import Line, make_lines, untranscribed_voice
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video
 from dubarr_watch.dubbing.workspace import JobControl, Workspace, content_key
@@ -129,6 +129,7 @@ class Understanding:
             references=references,
             notes=[diarized.note] if diarized.note else [],
             key=key,
+            wordless=untranscribed_voice(transcript, lines),
         )
 
     def _extract(self, progress: Progress) -> SourceAudio:
