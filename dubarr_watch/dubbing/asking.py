@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
+from typing import TypeVar
 
 from dubarr_watch.dubbing.wording_checks import looks_wrong
 from dubarr_watch.engines.base import (
@@ -20,6 +21,8 @@ from dubarr_watch.engines.base import (
 )
 from dubarr_watch.engines.dispatch import Dispatcher, Priority, Step
 from dubarr_watch.errors import JobCancelled
+
+T = TypeVar("T")
 
 BATCH_TEXTS = 32
 """Sentences in one request: enough for context, few enough to lose little on a mismatch."""
@@ -38,6 +41,7 @@ class Asking:
         batch: Sentences in one request.
         dispatcher: Where the requests of all jobs are queued; without one they go one by one.
         job: Number of the job, which orders its requests among those of others.
+        turn: Place of the language in the job, which orders them within it.
     """
 
     film: FilmContext = EMPTY_FILM
@@ -46,6 +50,24 @@ class Asking:
     batch: int = BATCH_TEXTS
     dispatcher: Dispatcher | None = None
     job: int = 0
+    turn: int = 0
+
+    def priority(self, line: int) -> Priority:
+        """Return where a question that begins with a line stands in the queue."""
+        return Priority(Step.DRAFT, self.job, self.turn, line)
+
+    def first(self, ask: Callable[[], T]) -> T:
+        """Ask what comes before all lines, in its place in the queue.
+
+        Raises:
+            JobCancelled: What the job had queued was dropped.
+        """
+        if self.dispatcher is None:
+            return ask()
+        try:
+            return self.dispatcher.submit(ask, priority=self.priority(-1)).result()
+        except CancelledError as error:
+            raise JobCancelled("Cancelled.") from error
 
 
 ALONE = Asking()
@@ -93,7 +115,7 @@ class _Questions:
         """Ask for some stretches of the texts and return what is usable."""
         queue = self.asking.dispatcher
         answers: dict[int, str] = {}
-        if queue is None or self.translator.slots < 2:
+        if queue is None:
             for piece in pieces:
                 answers |= self._ask(piece, done)
             return answers
@@ -101,7 +123,7 @@ class _Questions:
         futures: list[Future[dict[int, str]]] = []
         try:
             for piece in pieces:
-                priority = Priority(Step.DRAFT, self.asking.job, self.texts[piece[0]].id)
+                priority = self.asking.priority(self.texts[piece[0]].id)
                 futures.append(queue.submit(partial(self._ask, piece, done), priority=priority))
             for future in futures:
                 answers |= future.result()

@@ -85,15 +85,16 @@ class Seen:
 
 
 class DurationBook:
-    """What is known of all voices; safe from any thread.
+    """What is known of all voices; safe from any thread, however many books have one path.
 
     Args:
         path: Where it is kept, across jobs. It is only a figure: what cannot be read is forgotten.
     """
 
+    _lock = threading.Lock()
+
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
         self._adapter = TypeAdapter(dict[str, Seen])
 
     def law(self, language: str, voice: str = "") -> Law:

@@ -6,8 +6,10 @@ understanding (sound, voices, words, speakers)                             once 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -15,7 +17,8 @@ from dubarr_watch.dubbing.delivery import Delivery, check_delivery
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.keeping import is_kept
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
-from dubarr_watch.dubbing.track import TrackMaker, share_before
+from dubarr_watch.dubbing.together import AT_A_TIME, SharedProgress, make_each
+from dubarr_watch.dubbing.track import StageReport, TrackMaker, share_before
 from dubarr_watch.dubbing.understanding import Understanding
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video, open_video, still_there
@@ -23,6 +26,7 @@ from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace
 from dubarr_watch.engines.dispatch import Dispatchers
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
+from dubarr_watch.engines.texts import ACCOUNT
 from dubarr_watch.errors import (
     DiskFull,
     DubarrError,
@@ -54,7 +58,7 @@ class Pipeline:
         store: Checkpoints, outputs and videos.
         host: Runs engines.
         specs: Which engines.
-        dispatchers: Where requests of all jobs are queued; without any, each track has its own.
+        dispatchers: Where requests of all jobs are queued; without any, each job has its own.
     """
 
     settings: Settings
@@ -83,8 +87,8 @@ class Pipeline:
         if is_kept(folder):  # of a run that finished: another is to make everything anew
             Workspace(folder, job.id, self.store.checkpoints).clear()
         work = Workspace(folder, job.id, self.store.checkpoints)
-        with MemoryMeter().watching() as meter:
-            run = _Run(self, job, video, work, control, meter)
+        with MemoryMeter().watching() as meter, self._queues() as dispatchers:
+            run = _Run.of(self, job, video, work, control, meter, dispatchers)
             try:
                 return job_result(run.languages())
             except MediaError:
@@ -92,14 +96,21 @@ class Pipeline:
                 still_there(video.record, self.store)
                 raise
             finally:
-                if self.dispatchers is not None:
-                    self.dispatchers.cancel(job.id)
+                dispatchers.cancel(job.id)
                 self.host.end_job(job.id)
+
+    @contextmanager
+    def _queues(self) -> Iterator[Dispatchers]:
+        if self.dispatchers is not None:
+            yield self.dispatchers
+            return
+        with Dispatchers() as own:
+            yield own
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run of one job."""
+    """One run of one job; `control` also says to stop when one language has ended the job."""
 
     pipeline: Pipeline
     job: JobRecord
@@ -107,6 +118,23 @@ class _Run:
     work: Workspace
     control: JobControl
     meter: MemoryMeter
+    dispatchers: Dispatchers
+    stopping: threading.Event
+
+    @classmethod
+    def of(
+        cls,
+        pipeline: Pipeline,
+        job: JobRecord,
+        video: Video,
+        work: Workspace,
+        control: JobControl,
+        meter: MemoryMeter,
+        dispatchers: Dispatchers,
+    ) -> _Run:
+        stopping, cancelled = threading.Event(), control.cancelled
+        control = replace(control, cancelled=lambda: stopping.is_set() or cancelled())
+        return cls(pipeline, job, video, work, control, meter, dispatchers, stopping)
 
     def languages(self) -> list[LanguageResult]:
         wanted = [parse_language(code) for code in self.job.languages]
@@ -116,43 +144,75 @@ class _Run:
         pipe, book = self.pipeline, UsageBook(self.work.folder / "usage.json")
         known = Understanding(
             pipe.settings, pipe.host, pipe.specs, self.video, self.work, self.control, book,
-            self._part(0.0, _SHARED_PART),
+            self._shared_part,
         ).understand()  # fmt: skip
         maker = TrackMaker(
             pipe.settings, pipe.host, pipe.specs, self.job, self.video, self.work, known,
-            self.control, book, pipe.dispatchers,
+            self.control, book, self.dispatchers,
         )  # fmt: skip
         delivery = Delivery(
             pipe.settings, pipe.store, pipe.host, pipe.specs, self.job, self.video, self.work,
             known, self.meter, self.control, book,
         )  # fmt: skip
-        bad_luck: DubarrError | None = None
-        finished: list[tuple[Dub, list[PublishedTrack]]] = []
-        for i, language in enumerate(wanted):
-            if language.code in ended:
-                continue
-            if result := self._not_needed(language, known):
+        for language in wanted:
+            if language.code not in ended and (result := self._not_needed(language, known)):
                 ended[language.code] = result
-                continue
-            report = self._part(_SHARED_PART + i, 1.0)
-            try:
-                dub = maker.make(language, report)
-                report("publish", share_before("publish"))
-                finished.append((dub, delivery.beside(dub)))
-            except _ENDS_THE_JOB:
-                raise
-            except DubarrError as error:
-                log.warning("language failed", language=language.code, job=self.job.id, error=error)
-                ended[language.code] = LanguageResult(language, JobState.FAILED, str(error))
-                bad_luck = error if worth_another_try(error) else bad_luck
+        made = self._all_made(wanted, set(ended), maker, delivery)
+        bad_luck = next((one.error for one in reversed(made) if one.may_go_better), None)
         if bad_luck and self.job.attempts < pipe.settings.max_attempts:
             raise bad_luck
-        inside = {track.language.code: track for track in delivery.inside([d for d, _ in finished])}
-        for dub, tracks in finished:
-            code = dub.language.code
+        dubs = [one.dub for one in made if one.dub is not None]
+        inside = {track.language.code: track for track in delivery.inside(dubs)}
+        for one in made:
+            code = one.language.code
+            if one.dub is None:
+                ended[code] = LanguageResult(one.language, JobState.FAILED, str(one.error))
+                continue
             self.control.report("report", 0.99)
-            ended[code] = delivery.report(dub, [*tracks, *filter(None, [inside.get(code)])])
+            tracks = [*one.tracks, *filter(None, [inside.get(code)])]
+            ended[code] = delivery.report(one.dub, tracks)
         return [ended[language.code] for language in wanted]
+
+    def _all_made(
+        self, wanted: Sequence[Language], ended: set[str], maker: TrackMaker, delivery: Delivery
+    ) -> list[_Made]:
+        """Return what becomes of each language that has not ended, in order."""
+        progress = SharedProgress(self._languages_part, wanted)
+        for language in wanted:
+            if language.code in ended:
+                progress.done(language)
+
+        def make(language: Language) -> _Made:
+            ACCOUNT.set(language.code)
+            try:
+                return self._made(language, maker, delivery, progress.of(language))
+            finally:
+                progress.done(language)
+
+        return make_each(
+            [language for language in wanted if language.code not in ended],
+            make,
+            at_a_time=AT_A_TIME if self.pipeline.specs.languages_together else 1,
+            stop=self._stop,
+        )
+
+    def _made(
+        self, language: Language, maker: TrackMaker, delivery: Delivery, report: StageReport
+    ) -> _Made:
+        try:
+            dub = maker.make(language, report)
+            report("publish", share_before("publish"))
+            return _Made(language, dub, delivery.beside(dub))
+        except _ENDS_THE_JOB:
+            raise
+        except DubarrError as error:
+            log.warning("language failed", language=language.code, job=self.job.id, error=error)
+            return _Made(language, error=error)
+
+    def _stop(self) -> None:
+        """End what is under way for other languages, since one ended the job."""
+        self.stopping.set()
+        self.dispatchers.cancel(self.job.id)
 
     def _unspoken(self, language: Language) -> LanguageResult | None:
         """Refuse at once, not after an hour of listening, what no engine here speaks."""
@@ -170,11 +230,26 @@ class _Run:
             return LanguageResult(language, JobState.SKIPPED, reason)
         return None
 
-    def _part(self, start: float, size: float) -> Callable[[str, float], None]:
-        """Return a reporter for one part of the job: (stage, share of the part)."""
-        total = _SHARED_PART + len(self.job.languages)
+    def _shared_part(self, stage: str, share: float) -> None:
+        self._report(stage, _SHARED_PART * min(max(share, 0.0), 1.0))
 
-        def report(stage: str, share: float) -> None:
-            self.control.report(stage, (start + size * min(max(share, 0.0), 1.0)) / total)
+    def _languages_part(self, stage: str, languages: float) -> None:
+        self._report(stage, _SHARED_PART + languages)
 
-        return report
+    def _report(self, stage: str, done: float) -> None:
+        self.control.report(stage, done / (_SHARED_PART + len(self.job.languages)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What became of one language: a dub and its tracks, or an error."""
+
+    language: Language
+    dub: Dub | None = None
+    tracks: Sequence[PublishedTrack] = ()
+    error: DubarrError | None = None
+
+    @property
+    def may_go_better(self) -> bool:
+        """Whether another attempt is worth it."""
+        return self.error is not None and worth_another_try(self.error)

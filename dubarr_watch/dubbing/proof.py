@@ -15,7 +15,7 @@ from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.retakes import retake
 from dubarr_watch.dubbing.spoken_words import bare_words
 from dubarr_watch.dubbing.studio import Part, Studio
-from dubarr_watch.engines.dispatch import Dispatchers, Priority, Step
+from dubarr_watch.engines.dispatch import Dispatchers, Step
 from dubarr_watch.errors import JobCancelled
 
 log = structlog.get_logger(__name__)
@@ -125,7 +125,7 @@ def _made_anew(lines: Sequence[tuple[Part, Take]], number: int, studio: Studio) 
     futures: list[Future[Take | None]] = []
     try:
         for part, take in lines:
-            priority = Priority(Step.REFINE, studio.job, part.line.index)
+            priority = studio.priority(Step.REFINE, part.line.index)
             work = partial(retake, part, take, number, studio)
             futures.append(speech.submit(work, priority=priority))
         made = [future.result() for future in futures]

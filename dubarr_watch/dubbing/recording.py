@@ -22,7 +22,7 @@ from dubarr_watch.dubbing.fitting import Take, best_first, fitting_chars, overlo
 from dubarr_watch.dubbing.studio import Part, Studio
 from dubarr_watch.dubbing.wording_checks import looks_wrong
 from dubarr_watch.engines.base import ShortenRequest
-from dubarr_watch.engines.dispatch import Dispatchers, Priority, Step
+from dubarr_watch.engines.dispatch import Dispatchers, Step
 from dubarr_watch.errors import JobCancelled
 
 _POLL_S = 0.25
@@ -114,7 +114,7 @@ class _Recording:
     def _begin(
         self, step: Step, part: Part, text: str, attempt: int, then: Callable[[Take | None], None]
     ) -> bool:
-        priority = Priority(step, self._studio.job, part.line.index)
+        priority = self._studio.priority(step, part.line.index)
         work = partial(speak, part, text, attempt, self._studio)
         try:
             future = self._speech.submit(work, priority=priority, timeout_s=_ROOM_S)
@@ -149,7 +149,7 @@ class _Recording:
         def ask() -> Mapping[int, Sequence[str]]:
             return studio.translator().shorten(studio.language, requests, film=studio.film)
 
-        priority = Priority(Step.REFINE, studio.job, batch[0].line.index)
+        priority = studio.priority(Step.REFINE, batch[0].line.index)
         try:
             future = self._wordings.submit(ask, priority=priority, timeout_s=_ROOM_S)
         except queue.Full:

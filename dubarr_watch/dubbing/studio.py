@@ -23,7 +23,7 @@ from dubarr_watch.engines.base import (
     Voice,
     no_progress,
 )
-from dubarr_watch.engines.dispatch import Dispatchers
+from dubarr_watch.engines.dispatch import Dispatchers, Priority, Step
 from dubarr_watch.engines.voice_prints import VoicePrinter
 from dubarr_watch.errors import JobCancelled
 
@@ -93,6 +93,7 @@ class Studio:
             are spoken before the first wording is asked for.
         dispatchers: Where the requests of all jobs are queued; queues of its own when None.
         job: Number of the job, which orders its requests among those of others.
+        turn: Place of the language in the job, which orders them within it.
         listener: Who listens to takes; without one they are taken as they come.
         durations: What takes teach about how long texts take to say is noted here.
         printer: Opens who says how like the original cloned voices are; nobody when None.
@@ -111,9 +112,14 @@ class Studio:
     side_by_side: bool = False
     dispatchers: Dispatchers | None = None
     job: int = 0
+    turn: int = 0
     listener: Listener | None = None
     durations: DurationBook | None = None
     printer: Callable[[], AbstractContextManager[VoicePrinter]] | None = None
+
+    def priority(self, step: Step, line: int) -> Priority:
+        """Return where a request for a line stands in the queues."""
+        return Priority(step, self.job, self.turn, line)
 
     def stop_if_cancelled(self) -> None:
         """Raise JobCancelled when somebody asked to stop."""

@@ -92,6 +92,7 @@ class TrackMaker:
         translating = Translating(
             self.host, self.specs, self.video, self.work, self.understood, self.control, self.book,
             self.dispatchers, DurationBook(self.settings.config_dir / "durations.json"),
+            self._turn(language),
         )  # fmt: skip
         wording = translating.wording(
             language, slots,
@@ -169,6 +170,7 @@ class TrackMaker:
                 side_by_side=self.specs.side_by_side,
                 dispatchers=self.dispatchers,
                 job=self.job.id,
+                turn=self._turn(language),
                 listener=self.listener(language, voices),
                 printer=self.printer(),
                 durations=translating.durations,
@@ -240,6 +242,11 @@ class TrackMaker:
             list[Speaker],
             lambda: find_speakers(known.heard, known.lines),
         )
+
+    def _turn(self, language: Language) -> int:
+        """Return the place of a language in the job: what is asked for first is made first."""
+        codes = self.job.languages
+        return codes.index(language.code) if language.code in codes else 0
 
     def _keep_lines(
         self, language: Language, parts: Sequence[Part], fitted: Sequence[FittedTake]

@@ -65,6 +65,7 @@ class Translating:
         book: What it costs is noted here.
         dispatchers: Where requests of all jobs are queued.
         durations: How long texts take to say, as far as that is known.
+        turn: Place of the language in the job.
     """
 
     host: EngineHost
@@ -76,6 +77,7 @@ class Translating:
     book: UsageBook
     dispatchers: Dispatchers | None
     durations: DurationBook
+    turn: int = 0
 
     def wording(
         self,
@@ -105,7 +107,9 @@ class Translating:
                 told = analysing()
                 film = self.work.stage(
                     "analyse", code, content_key(key, "analyse"), FilmContext,
-                    lambda: translator().analyse(self._question(code), progress=told),
+                    lambda: self._asking(EMPTY_FILM).first(
+                        lambda: translator().analyse(self._question(code), progress=told)
+                    ),
                 )  # fmt: skip
             chars_per_s = self._chars_per_s(code)
             told = translating()
@@ -163,7 +167,7 @@ class Translating:
     def _asking(self, film: FilmContext) -> Asking:
         wide = _WIDE if self.specs.understands else Asking()
         queue = self.dispatchers.translator if self.dispatchers else None
-        return replace(wide, film=film, dispatcher=queue, job=self.control.job or 0)
+        return replace(wide, film=film, dispatcher=queue, job=self.control.job or 0, turn=self.turn)
 
     def _question(self, code: str) -> AnalysisRequest:
         known = self.understood

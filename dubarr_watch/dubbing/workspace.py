@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -97,11 +97,13 @@ class Workspace:
         self.folder = folder
         self._job_id = job_id
         self._checkpoints = checkpoints
+        self._making_for_all = threading.Lock()
 
     def stage(self, name: str, language: str, key: str, kind: type[T], make: Callable[[], T]) -> T:
         """Return a stage's result: from its checkpoint when that is still good, else made now.
 
-        It is no longer good when a file that the result names is gone.
+        It is no longer good when a file that the result names is gone. What all languages share
+        is made once, by the first that needs it; others wait for it.
 
         Args:
             name: The stage.
@@ -110,6 +112,10 @@ class Workspace:
             kind: Type of the result, a dataclass or a list of them, kept as JSON.
             make: Makes it.
         """
+        with nullcontext() if language else self._making_for_all:
+            return self._stage(name, language, key, kind, make)
+
+    def _stage(self, name: str, language: str, key: str, kind: type[T], make: Callable[[], T]) -> T:
         adapter: TypeAdapter[T] = TypeAdapter(kind)
         kept = self._checkpoints.stage(self._job_id, name, language)
         if kept is not None and kept.key == key:

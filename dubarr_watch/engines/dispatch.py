@@ -1,8 +1,9 @@
 """Requests of all jobs, languages and lines to one kind of engine, in order of what matters most.
 
 An engine serves `slots` requests at a time. What waits for it is ordered: refinement before
-drafting, so that a line that was begun is finished; then by job; then an earlier line before a
-later one. The queue is bounded, so that whoever drafts cannot run far ahead of the engine.
+drafting, so that a line that was begun is finished; then by job, and by the language that its job
+names first; then an earlier line before a later one. The queue is bounded, so that whoever drafts
+cannot run far ahead of the engine.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ class Priority:
     Attributes:
         step: Refinement comes before drafting.
         job: Number of the job; an older job comes first.
+        turn: Place of the language in its job; an earlier one comes first.
         line: Index of the line, or of the first line of a batch.
     """
 
     step: Step = Step.DRAFT
     job: int = 0
+    turn: int = 0
     line: int = 0
 
 

@@ -29,7 +29,7 @@ from dubarr_watch.engines.openmp import library_folder
 from dubarr_watch.engines.process import EngineUsage
 from dubarr_watch.engines.seat import Seat, User
 from dubarr_watch.engines.voice_prints import RemotePrinter, VoicePrinter
-from dubarr_watch.engines.warm import OpenEngine, WarmEngines
+from dubarr_watch.engines.warm import OpenEngine, OpenEngines
 from dubarr_watch.engines.worker import build
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules
@@ -45,7 +45,8 @@ class Watch(TypedDict, total=False):
         cancelled: Asked every 0.25 s; true ends the process.
         stall_s: Seconds without progress after which the call is given up, STALL_SECONDS when
             None or not given; loading counts as one call.
-        job: Who it is for; its engines stay warm until `EngineHost.end_job`.
+        job: Who it is for; its blocks share what they use at a time, and its engines stay warm
+            until `EngineHost.end_job`.
         priority: Who goes first when several wait for a device: higher sooner, 0 unless told.
     """
 
@@ -71,7 +72,7 @@ class EngineHost:
         self._settings = settings
         self.broker = broker or LeaseBroker((), Rules.of(settings))
         self.usage: list[EngineUsage] = []
-        self._warm = WarmEngines()
+        self._open = OpenEngines()
 
     @property
     def peak_rss_mib(self) -> float:
@@ -123,30 +124,31 @@ class EngineHost:
         """
         stall_s = watch.get("stall_s")
         key = (kind, spec, self._settings.stall_seconds if stall_s is None else stall_s)
-        engine = self._warm.take(key) or self._open(*key)
-        engine.user.cancelled = watch.get("cancelled", never)
-        engine.user.job = watch.get("job")
-        engine.user.priority = watch.get("priority", 0)
+        user = User(watch.get("cancelled", never), watch.get("job"), watch.get("priority", 0))
+        engine = self._open.enter(key, user, lambda: self._opened(*key))
         try:
             yield engine.seam
         except BaseException as error:
-            engine.close(error)
+            if self._open.leave(engine):
+                engine.close(error)
             raise
+        if not self._open.leave(engine):
+            return
         keep_alive_s = 0.0 if spec.need is None else spec.need.keep_alive_s
         if keep_alive_s > 0:
-            self._warm.keep(engine, keep_alive_s)
+            self._open.keep(engine, keep_alive_s)
         else:
             engine.close()
 
     def end_job(self, job: int) -> None:
         """End the idle engines that were kept warm for a job."""
-        self._warm.end(lambda engine: engine.user.job == job)
+        self._open.end(lambda engine: engine.user.job == job)
 
     def close(self) -> None:
         """End every engine that was kept warm."""
-        self._warm.end(lambda engine: True)
+        self._open.end(lambda engine: True)
 
-    def _open(self, kind: str, spec: EngineSpec, stall_s: float) -> OpenEngine:
+    def _opened(self, kind: str, spec: EngineSpec, stall_s: float) -> OpenEngine:
         user = User()
         context = EngineContext(
             kind=kind,

@@ -58,6 +58,14 @@ class EngineSpecs:
     speech: str = ""
     needs: tuple[StageNeed, ...] = ()
 
+    @property
+    def languages_together(self) -> bool:
+        """Whether one language of a job may be translated while another is spoken.
+
+        Small models share one processor: there it would only take more memory.
+        """
+        return self.side_by_side and not self.embedded
+
     def refusal(self, language: Language) -> str:
         """Say why a language cannot be dubbed into; empty when it can."""
         if self.embedded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -174,9 +175,13 @@ class ShortenRequest:
     speaker: int | None = None
 
 
+ACCOUNT: ContextVar[str] = ContextVar("account", default="")
+"""Who is charged with what is asked of a translator that several share: a language of a job."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a translator has cost since it was made.
+    """What a translator has cost the `ACCOUNT` of now since it was made.
 
     Attributes:
         requests: Answered by the model.

@@ -1,4 +1,4 @@
-"""Engines that stay loaded when their block has ended, until somebody needs their memory."""
+"""Engines that are open: used by the blocks of one job together, or kept warm until the next."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class OpenEngine:
         seam: The object of the seam's Protocol.
         user: Who uses it.
         resources: What ends it.
+        blocks: How many blocks use it at this moment, all of the same job.
         timer: Ends it when it was kept warm for long enough.
     """
 
@@ -35,6 +36,7 @@ class OpenEngine:
     seam: Any
     user: User
     resources: ExitStack
+    blocks: int = 0
     timer: threading.Timer | None = field(default=None)
 
     def close(self, error: BaseException | None = None) -> None:
@@ -45,15 +47,56 @@ class OpenEngine:
             self.resources.__exit__(type(error), error, error.__traceback__)
 
 
-class WarmEngines:
-    """The engines that nobody uses at the moment; safe to use from any thread."""
+class OpenEngines:
+    """The engines of a host that are open; safe to use from any thread."""
 
     def __init__(self) -> None:
+        self._opening = threading.Lock()
         self._lock = threading.Lock()
+        self._used: list[OpenEngine] = []
         self._kept: list[OpenEngine] = []
 
-    def take(self, key: Key) -> OpenEngine | None:
-        """Take an engine out, if there is one of the kind."""
+    def enter(self, key: Key, user: User, open_new: Callable[[], OpenEngine]) -> OpenEngine:
+        """Begin a block: with what the same job uses already, with a warm one, or with a new one.
+
+        So a model is loaded once however many languages of a job it works for at a time.
+
+        Args:
+            key: What is wanted.
+            user: Who wants it; without a job it is shared with nobody.
+            open_new: Opens one.
+        """
+        with self._opening:  # or two that come at once would each open their own
+            if shared := self._shared(key, user.job):
+                return shared
+            engine = self._taken(key) or open_new()
+            engine.user.cancelled = user.cancelled
+            engine.user.job, engine.user.priority = user.job, user.priority
+            engine.blocks = 1
+            with self._lock:
+                self._used.append(engine)
+        return engine
+
+    def leave(self, engine: OpenEngine) -> bool:
+        """End a block; tells whether it was the last, so that the engine may be ended or kept."""
+        with self._lock:
+            engine.blocks -= 1
+            if not engine.blocks:
+                self._used.remove(engine)
+            return not engine.blocks
+
+    def _shared(self, key: Key, job: int | None) -> OpenEngine | None:
+        if job is None:
+            return None
+        with self._lock:
+            same = (one for one in self._used if one.key == key and one.user.job == job)
+            found = next(same, None)
+            if found is not None:
+                found.blocks += 1
+        return found
+
+    def _taken(self, key: Key) -> OpenEngine | None:
+        """Take an engine out of those that are kept, if there is one of the kind."""
         with self._lock:
             found = next((engine for engine in self._kept if engine.key == key), None)
             if found is not None:

@@ -244,7 +244,7 @@ class TestProof:
         with Dispatchers() as shared:
             speak_lines(PARTS, replace(made, dispatchers=shared, job=7))
         further = [one for one in asked if one.step is Step.REFINE]
-        assert further == [Priority(Step.REFINE, 7, line) for line in (0, 1, 2, 0, 1, 2)]
+        assert further == [Priority(Step.REFINE, 7, line=line) for line in (0, 1, 2, 0, 1, 2)]
 
     def test_an_engine_that_refuses_another_take_keeps_the_first(self, tmp_path: Path) -> None:
         speaker = TellingSynthesizer(stumble_on="segunda", refuse="again")

@@ -69,18 +69,20 @@ def gate() -> Iterator[Gate]:
 
 
 def drafted(line: int = 0, job: int = 0) -> Priority:
-    return Priority(Step.DRAFT, job, line)
+    return Priority(Step.DRAFT, job, line=line)
 
 
 def refined(line: int = 0, job: int = 0) -> Priority:
-    return Priority(Step.REFINE, job, line)
+    return Priority(Step.REFINE, job, line=line)
 
 
 class TestOrder:
     def test_refinement_comes_first_then_the_older_job_then_the_earlier_line(self) -> None:
-        """The order of priorities is the order of service."""
+        """The order of priorities is the order of service; a job's languages go one by one."""
         assert refined(9, 9) < drafted(0, 0)
         assert drafted(9, 1) < drafted(0, 2)
+        assert Priority(Step.DRAFT, 1, turn=0, line=9) < Priority(Step.DRAFT, 1, turn=1, line=0)
+        assert Priority(Step.DRAFT, 1, turn=9) < Priority(Step.DRAFT, 2, turn=0)
         assert drafted(1, 1) < drafted(2, 1)
 
     @settings(max_examples=60, deadline=None)
@@ -230,7 +232,7 @@ class TestNothingIsLost:
         with Dispatcher(slots, bound, "test") as dispatcher:
 
             def work(number: int, priority: Priority) -> int:
-                again = Priority(Step.REFINE, priority.job, priority.line)
+                again = Priority(Step.REFINE, priority.job, line=priority.line)
                 refinements.put(
                     dispatcher.submit(lambda: crowd.visit(number + 1000), priority=again)
                 )

@@ -58,6 +58,53 @@ def test_an_engine_runs_in_one_process_that_ends_with_the_block(
     assert children() == []
 
 
+def test_blocks_of_one_job_share_an_engine(host: EngineHost, tmp_path: Path) -> None:
+    """Two languages at a time need the model once; another job has its own."""
+    with host.engine("diarizer", ODD, job=1) as spanish:
+        first = spanish.diarize(tmp_path / "a", [])[0].speaker
+        with (
+            host.engine("diarizer", ODD, job=1) as french,
+            host.engine("diarizer", ODD, job=2) as other,
+            host.engine("diarizer", ODD) as nobodys,
+        ):
+            assert french.diarize(tmp_path / "b", [])[0].speaker == first
+            others = {one.diarize(tmp_path / "c", [])[0].speaker for one in (other, nobodys)}
+            assert len(others | {first}) == 3
+        assert psutil.pid_exists(first)
+        assert spanish.diarize(tmp_path / "d", [])[0].speaker == first
+    assert not psutil.pid_exists(first)
+
+
+def test_a_block_that_fails_leaves_the_engine_to_the_others(
+    host: EngineHost, tmp_path: Path
+) -> None:
+    with host.engine("diarizer", ODD, job=1) as spanish:
+        first = spanish.diarize(tmp_path / "a", [])[0].speaker
+        with pytest.raises(EngineError), host.engine("diarizer", ODD, job=1):
+            raise EngineError("Nothing came of it.")
+        assert spanish.diarize(tmp_path / "b", [])[0].speaker == first
+    assert children() == []
+
+
+def test_blocks_that_begin_at_a_time_open_one_engine(host: EngineHost, tmp_path: Path) -> None:
+    speakers: list[int] = []
+    together = threading.Barrier(4)
+
+    def work() -> None:
+        together.wait(20)
+        with host.engine("diarizer", ODD, job=1) as diarizer:
+            speakers.append(diarizer.diarize(tmp_path / "a", [])[0].speaker)
+            together.wait(20)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(speakers) == 4
+    assert len(set(speakers)) == 1
+
+
 def test_an_engine_that_is_not_called_starts_no_process(host: EngineHost) -> None:
     """A stage whose work turns out to be done costs nothing."""
     with host.engine("diarizer", ODD):

@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from dubarr_watch.engines.context import POLL_S, never
 from dubarr_watch.engines.llm.refusals import NotNow, Unsupported, told
-from dubarr_watch.engines.texts import Usage
+from dubarr_watch.engines.texts import ACCOUNT, Usage
 from dubarr_watch.errors import JobCancelled, ServiceBusy
 
 log = structlog.get_logger(__name__)
@@ -111,12 +111,17 @@ class ChatService:
         self._patience = patience
         self._cancelled = cancelled
         self._dialect = _Dialect()
-        self._meter = _Meter(prices)
+        self._prices = prices
+        self._meters: dict[str, _Meter] = {}
         self._not_before = 0.0
 
     def usage(self) -> Usage:
-        """Return what all questions have cost so far."""
+        """Return what all questions of the present account have cost so far."""
         return self._meter.usage()
+
+    @property
+    def _meter(self) -> _Meter:
+        return self._meters.setdefault(ACCOUNT.get(), _Meter(self._prices))
 
     def ask(self, question: Question) -> str:
         """Return the model's answer; empty when it refused, and cut off where it was too long.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,11 +14,13 @@ import pytest
 from dubarr_watch.engines.base import Translator
 from dubarr_watch.engines.llm.sizes import Sizes
 from dubarr_watch.engines.texts import (
+    ACCOUNT,
     CorrectionRequest,
     FilmContext,
     ShortenRequest,
     SpokenText,
     Term,
+    Usage,
 )
 from tests.engines.contracts import Steps, TranslatorContract
 from tests.engines.llm.conftest import Ask
@@ -30,6 +35,29 @@ class TestApiTranslator(TranslatorContract):
     @pytest.fixture
     def translator(self, asking: Ask) -> Translator:
         return asking()[0]
+
+
+class TestCosts:
+    def test_each_language_is_charged_with_its_own(self, asking: Ask) -> None:
+        """Two of one job ask the same model at a time."""
+        translator, server = asking()
+        together = threading.Barrier(2)
+
+        def ask(code: str, times: int) -> Usage:
+            ACCOUNT.set(code)
+            together.wait(20)
+            for _ in range(times):
+                translator.translate(request(*LINES))
+            return translator.usage()
+
+        with ThreadPoolExecutor(2) as pool:
+            spent = [
+                pool.submit(contextvars.copy_context().run, ask, code, times)
+                for code, times in (("es", 3), ("fr", 1))
+            ]
+            assert [one.result().requests for one in spent] == [3, 1]
+        assert len(server.asked) == 4
+        assert translator.usage() == Usage()  # of nobody in particular
 
 
 class TestPrompt:
