@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from dubarr_watch.errors import (
     StoreError,
     StoreTooNew,
 )
+from dubarr_watch.store.single_writer import WriterLock, needs_single_writer
 
 BUSY_TIMEOUT_S = 30.0
 """How long a write waits for another process's write; a write of ours takes milliseconds."""
@@ -40,8 +41,14 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._writing = WriterLock(
+            path.with_name(path.name + ".writing"),
+            needed=needs_single_writer(),
+            timeout_s=BUSY_TIMEOUT_S,
+        )
         with _plain_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+        with _plain_errors(path), self._writing.held():
             self._file = _Sqlite(path)
             try:
                 # Refused without an error where it cannot work (some network mounts): SQLite
@@ -54,34 +61,37 @@ class Database:
 
     def close(self) -> None:
         """Close every thread's connection."""
-        self._file.close_all()
+        with _plain_errors(self.path), self._writing.held():  # the last one folds the log in
+            self._file.close_all()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run a block as one transaction, the write lock taken at its start; may be nested."""
         # Only SQLite's own steps are translated: what the block raises is the block's.
         block = self._file.atomic()
-        with _plain_errors(self.path):
-            self._assert_still_there()
-            block.__enter__()
-        try:
-            yield
-        except BaseException:
+        with ExitStack() as stack:
             with _plain_errors(self.path):
-                block.__exit__(*sys.exc_info())
-            raise
-        with _plain_errors(self.path):
-            block.__exit__(None, None, None)
+                self._assert_still_there()
+                stack.enter_context(self._writing.held())
+                block.__enter__()
+            try:
+                yield
+            except BaseException:
+                with _plain_errors(self.path):
+                    block.__exit__(*sys.exc_info())
+                raise
+            with _plain_errors(self.path):
+                block.__exit__(None, None, None)
 
     def run(self, query: Any) -> int:
         """Run a write; returns the new row's id for an insert, else the number of rows changed."""
-        with _plain_errors(self.path):
+        with _plain_errors(self.path), self._writing.held():
             self._assert_still_there()
             return int(query.execute(self._file) or 0)
 
     def run_unsynced(self, query: Any) -> None:
         """Run a write that may be lost with the power, such as a progress figure."""
-        with _plain_errors(self.path):
+        with _plain_errors(self.path), self._writing.held():
             self._assert_still_there()
             if self._file.in_transaction():  # the pragma would change nothing here
                 query.execute(self._file)
@@ -103,7 +113,7 @@ class Database:
 
     def execute(self, sql: str, *values: object) -> list[Any]:
         """Run a statement in SQL; returns its rows."""
-        with _plain_errors(self.path):
+        with _plain_errors(self.path), self._writing.held():
             return self._file.rows(sql, values)
 
     def version(self, *, newest: int) -> int:

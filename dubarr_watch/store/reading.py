@@ -15,6 +15,7 @@ import peewee
 from dubarr_watch.errors import StoreError
 from dubarr_watch.store.database import BUSY_TIMEOUT_S, Database, _identity, _plain_errors, _Sqlite
 from dubarr_watch.store.migrations import MIGRATIONS
+from dubarr_watch.store.single_writer import WriterLock
 from dubarr_watch.store.store import Store
 
 
@@ -55,6 +56,7 @@ def open_for_reading(path: Path) -> Store | None:
 class _ReadOnly(Database):
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._writing = WriterLock(path, needed=False, timeout_s=0)
         with _plain_errors(path):
             self._file = _connected(path)
             self._identity = _identity(path)
