@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from dubarr_watch.languages import Language
 from dubarr_watch.settings.full_profile import FullProfileSettings
 from dubarr_watch.settings.model import Settings
+from dubarr_watch.settings.neighbours import NeighbourSettings
 from dubarr_watch.settings.quality import QualitySettings
 
 
@@ -17,8 +18,11 @@ def example_env() -> str:
         "# this file to CONFIG_DIR/config.env. Each can also be given as NAME_FILE, the path of a\n"
         "# file that holds the value.\n"
     ]
-    quality, full = QualitySettings.model_fields, FullProfileSettings.model_fields
-    special = {**quality, **full}
+    special = {
+        **QualitySettings.model_fields,
+        **NeighbourSettings.model_fields,
+        **FullProfileSettings.model_fields,
+    }
     common = {name: it for name, it in Settings.model_fields.items() if name not in special}
     for name, field in {**common, **special}.items():
         blocks.append(f"# {field.description}\n#{name.upper()}={_shown(field.default)}\n")

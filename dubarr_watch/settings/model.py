@@ -27,6 +27,7 @@ from dubarr_watch.settings.choices import (
     WatchMode,
 )
 from dubarr_watch.settings.full_profile import FullProfileSettings
+from dubarr_watch.settings.neighbours import NeighbourSettings
 from dubarr_watch.settings.quality import QualitySettings
 from dubarr_watch.settings.sources import (
     DEFAULT_CONFIG_DIR,
@@ -37,7 +38,7 @@ from dubarr_watch.settings.sources import (
 )
 
 
-class Settings(QualitySettings, FullProfileSettings):
+class Settings(QualitySettings, NeighbourSettings, FullProfileSettings):
     """All settings, validated; build with `load_settings` to get errors a user can read."""
 
     model_config = SettingsConfigDict(

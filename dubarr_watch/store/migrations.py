@@ -124,4 +124,20 @@ def _checkpoints_at_start(database: Database) -> None:
     database.execute("ALTER TABLE jobs ADD COLUMN checkpoints INTEGER NOT NULL DEFAULT 0")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_release, _leases, _checkpoints_at_start)
+def _neighbours(database: Database) -> None:
+    for statement in _NEIGHBOURS:
+        database.execute(statement)
+
+
+_NEIGHBOURS = (
+    """CREATE TABLE inbox (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, event TEXT NOT NULL,
+        payload TEXT NOT NULL, state TEXT NOT NULL, outcome TEXT NOT NULL,
+        attempts INTEGER NOT NULL, received_at TEXT NOT NULL, handled_at TEXT)""",
+    "CREATE INDEX inbox_pending ON inbox (id) WHERE state = 'pending'",
+    "CREATE TABLE spoken (path BLOB NOT NULL PRIMARY KEY, languages TEXT NOT NULL)",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _first_release, _leases, _checkpoints_at_start, _neighbours,
+)  # fmt: skip

@@ -226,7 +226,34 @@ class Need(_Row):
         primary_key = peewee.CompositeKey("model", "device_name")
 
 
+class Inbox(_Row):
+    """A webhook's payload; empty once it is worked off."""
+
+    id: Any = peewee.AutoField()
+    sender: Any = TextField()
+    event: Any = TextField()
+    payload: Any = TextField()
+    state: Any = TextField()
+    outcome: Any = TextField()
+    attempts: Any = peewee.IntegerField()
+    received_at: Any = TimeField()
+    handled_at: Any = TimeField(null=True)
+
+    class Meta:
+        table_name = "inbox"
+
+
+class Spoken(_Row):
+    """What a neighbour says that a file speaks."""
+
+    path: Any = PathField(primary_key=True)
+    languages: Any = TextField()
+
+    class Meta:
+        table_name = "spoken"
+
+
 TABLES: tuple[type[peewee.Model], ...] = (
     Meta, Video, Request, Job, Stage, Line, Track, Result, Output, Notification,
-    Lease, Need,
+    Lease, Need, Inbox, Spoken,
 )  # fmt: skip

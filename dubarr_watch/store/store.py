@@ -10,6 +10,7 @@ from typing import Self
 
 from dubarr_watch.store.checkpoints import Checkpoints
 from dubarr_watch.store.database import Database, opening_lock
+from dubarr_watch.store.inbox import InboxRows
 from dubarr_watch.store.jobs import Jobs
 from dubarr_watch.store.leases import Leases, Needs
 from dubarr_watch.store.meta import MetaValues
@@ -18,6 +19,7 @@ from dubarr_watch.store.notifications import Notifications
 from dubarr_watch.store.outputs import Outputs
 from dubarr_watch.store.recovery import Recovery
 from dubarr_watch.store.requests import Requests
+from dubarr_watch.store.spoken import SpokenLanguages
 from dubarr_watch.store.videos import Videos
 
 
@@ -38,6 +40,8 @@ class Store:
         meta: Small values by name.
         leases: Leases of GPU memory, for onlookers.
         needs: What engines were seen to need.
+        inbox: What neighbours told us, and what became of it.
+        spoken: What they say that files speak.
     """
 
     def __init__(self, database: Database) -> None:
@@ -52,6 +56,8 @@ class Store:
         self.meta = MetaValues(database)
         self.leases = Leases(database)
         self.needs = Needs(database)
+        self.inbox = InboxRows(database)
+        self.spoken = SpokenLanguages(database)
 
     @classmethod
     def open(cls, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Store:

@@ -1,0 +1,66 @@
+"""Bazarr, Tautulli, scripts and people: whoever names one file that is to be dubbed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dubarr_watch.neighbours.payloads.reading import (
+    Ignored,
+    News,
+    Payload,
+    Test,
+    Wanted,
+    What,
+    path_of,
+    text,
+    texts,
+)
+
+WISHES = ("languages", "mode", "style", "again", "priority")
+
+_WISH_CHARS = 400
+
+# What Radarr and Sonarr call an import when they run a script; `added` and `created` are
+# Tautulli's names for a video that has come, `play` and `on_play` for one that is being watched.
+_WORTH_IT = frozenset(
+    {"", "download", "added", "created", "on_created", "play", "on_play", "watched", "on_watched"}
+)
+
+
+def parse(payload: Payload) -> News | None:
+    """Return what the payload asks for, or nothing when it names no file."""
+    event = (text(payload, "event") or text(payload, "action"))[:40]
+    for sender, key, known_by in (
+        ("Bazarr", "episode", ("subtitles", "subtitles_language", "subtitles_language_code2")),
+        ("Tautulli", "file", ("action", "event", "rating_key")),
+        ("", "path", ()),
+    ):
+        if isinstance(payload.get(key), str) and (
+            not known_by or any(name in payload for name in known_by)
+        ):
+            what = _what(payload, event, path_of(payload, "", key), told=not sender)
+            return News(sender, event or "path", what)
+    return None
+
+
+def _what(payload: Payload, event: str, path: str, *, told: bool) -> What:
+    if event.lower() == "test":
+        return Test()
+    if event.lower() not in _WORTH_IT:
+        return Ignored(f"{event} asks for nothing.")
+    if not path and not told:
+        return Ignored("It names no file.")
+    return Wanted(path, _wishes(payload), told)
+
+
+def _wishes(payload: Payload) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name in WISHES:
+        value = payload.get(name)
+        if isinstance(value, bool):
+            found[name] = "yes" if value else "no"
+        elif isinstance(value, list):
+            found[name] = ",".join(texts(payload, name))
+        elif isinstance(value, str) and value.strip():
+            found[name] = value.strip()
+    return {name: value[:_WISH_CHARS] for name, value in found.items()}
