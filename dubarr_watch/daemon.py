@@ -43,11 +43,13 @@ from dubarr_watch.library.intake import Library
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.notify import Notifier, event_for
 from dubarr_watch.runner import Ended, JobRunner, keeping_of
+from dubarr_watch.serving import open_page
 from dubarr_watch.settings import Profile, Settings, almost_full, in_words, resolve_profile
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
+from dubarr_watch.web.works import Works
 from dubarr_watch.workers import Bell, Workers
 
 log = structlog.get_logger(__name__)
@@ -175,7 +177,11 @@ class Daemon:
                 hint="Create it, or set VIDEOS_DIR to the folder that holds your videos.",
                 path=settings.videos_dir,
             )
-        with _only_one(settings.config_dir), open_workshop(settings) as workshop:
+        with (
+            _only_one(settings.config_dir),
+            open_page(settings) as serve,
+            open_workshop(settings) as workshop,
+        ):
             remove_dead_locks(settings.config_dir)
             self._take_signals()
             self._greet(workshop)
@@ -185,7 +191,8 @@ class Daemon:
             notifier.start()
             library.start()
             try:
-                self._work(workshop, library, notifier)
+                with serve(workshop.store, self._works(workshop, library)):
+                    self._work(workshop, library, notifier)
             finally:
                 library.stop()
                 notifier.stop()
@@ -197,6 +204,16 @@ class Daemon:
         self._stopping.set()
         if self._workers is not None:
             self._workers.stop()
+
+    def _works(self, workshop: Workshop, library: Library) -> Works:
+        return Works(
+            profile=workshop.profile,
+            look_at=library.look_at,
+            library_health=library.health,
+            ring=self._bell.ring,
+            working=lambda: self._workers is not None and self._workers.alive,
+            refusal=workshop.refusal,
+        )
 
     def _work(self, workshop: Workshop, library: Library, notifier: Notifier) -> None:
         def on_end(ended: Ended) -> None:

@@ -15,12 +15,13 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write a file whole or not at all, and make sure that it is on the disk.
 
     Args:
         path: Final name; its folder is made when missing.
         data: The whole content.
+        mode: Who may read it, as far as the umask allows.
 
     Raises:
         DiskFull: There is no space.
@@ -30,7 +31,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         try:
-            with beside.open("wb") as file:
+            created = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+            with os.fdopen(created, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -73,6 +73,12 @@ class Workers:
         self._poll_s = poll_s
         self._stopping = threading.Event()
         self._trouble: BaseException | None = None
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def alive(self) -> bool:
+        """Whether every worker lives."""
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
         """Ask every worker to stop at its job's next checkpoint; safe in a signal handler."""
@@ -85,13 +91,13 @@ class Workers:
         Raises:
             StoreError: The queue cannot be read or written; every worker has stopped then.
         """
-        threads = [
+        self._threads = [
             threading.Thread(target=self._guarded, name=f"worker-{number + 1}")
             for number in range(self._count)
         ]
-        for thread in threads:
+        for thread in self._threads:
             thread.start()
-        for thread in threads:
+        for thread in self._threads:
             thread.join()
         if self._trouble is not None:
             raise self._trouble

@@ -45,6 +45,7 @@ class Program:
             "TARGET_LANGS": "es",
             "THREADS": "1",
             "LOG_FORMAT": "json",
+            "API_PORT": "0",
             **environment,
         }
         self.daemon: subprocess.Popen[bytes] | None = None

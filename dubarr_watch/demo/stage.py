@@ -87,6 +87,7 @@ class RunningDaemon:
             "NOTIFY_URLS": push.url,
             "MOCK_MODE": str(settings.mock_mode).lower(),
             "LOG_FORMAT": "json",
+            "API_PORT": "0",
         }
         self._process: subprocess.Popen[bytes] | None = None
 

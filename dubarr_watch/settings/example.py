@@ -9,6 +9,7 @@ from dubarr_watch.settings.full_profile import FullProfileSettings
 from dubarr_watch.settings.model import Settings
 from dubarr_watch.settings.neighbours import NeighbourSettings
 from dubarr_watch.settings.quality import QualitySettings
+from dubarr_watch.settings.web import WebSettings
 
 
 def example_env() -> str:
@@ -18,11 +19,8 @@ def example_env() -> str:
         "# this file to CONFIG_DIR/config.env. Each can also be given as NAME_FILE, the path of a\n"
         "# file that holds the value.\n"
     ]
-    special = {
-        **QualitySettings.model_fields,
-        **NeighbourSettings.model_fields,
-        **FullProfileSettings.model_fields,
-    }
+    rooms = (WebSettings, QualitySettings, NeighbourSettings, FullProfileSettings)
+    special = {name: it for room in rooms for name, it in room.model_fields.items()}
     common = {name: it for name, it in Settings.model_fields.items() if name not in special}
     for name, field in {**common, **special}.items():
         blocks.append(f"# {field.description}\n#{name.upper()}={_shown(field.default)}\n")

@@ -36,9 +36,10 @@ from dubarr_watch.settings.sources import (
     config_env,
     config_env_problem,
 )
+from dubarr_watch.settings.web import WebSettings
 
 
-class Settings(QualitySettings, NeighbourSettings, FullProfileSettings):
+class Settings(WebSettings, QualitySettings, NeighbourSettings, FullProfileSettings):
     """All settings, validated; build with `load_settings` to get errors a user can read."""
 
     model_config = SettingsConfigDict(
@@ -116,9 +117,6 @@ class Settings(QualitySettings, NeighbourSettings, FullProfileSettings):
     notify_digest_seconds: float = Field(
         60, ge=0, le=86400, description="jobs that end this close together share one message"
     )
-
-    api_user: str = Field("admin", description="user name for the page and the API")
-    api_pass: SecretStr = Field(SecretStr("admin"), description="password for the page and the API")
 
     log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
     log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,3 +58,10 @@ class TimeField(peewee.Field):
 def utc_now() -> datetime:
     """Return the time, with its zone."""
     return datetime.now(UTC)
+
+
+def search_text(path: Path | bytes) -> str:
+    """Return what is searched of a path: without case and accents."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    parts = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in parts if not unicodedata.combining(character))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,11 @@ class JobViews:
         """Return the jobs made for a request, newest first."""
         return self._list(_jobs().where(Job.request_id == request_id).order_by(Job.id.desc()))
 
-    def queue(self) -> list[JobRecord]:
+    def queue(self, limit: int | None = None) -> list[JobRecord]:
         """Return what has not started: queued jobs in the order they will start, then waiting."""
         states = (JobState.QUEUED, JobState.WAITING)
-        return self._list(
-            _jobs().where(Job.state.in_(states)).order_by(Job.state, Job.rank, Job.id)
-        )
+        query = _jobs().where(Job.state.in_(states)).order_by(Job.state, Job.rank, Job.id)
+        return self._list(query.limit(limit))
 
     def running(self) -> list[JobRecord]:
         """Return the running jobs, by start."""
@@ -68,6 +68,23 @@ class JobViews:
         """Return the jobs that ended last, newest first."""
         ended = _jobs().where(Job.finished_at.is_null(False))
         return self._list(ended.order_by(Job.finished_at.desc(), Job.id.desc()).limit(limit))
+
+    def page(
+        self, *, states: Sequence[JobState] = (), limit: int = 50, offset: int = 0
+    ) -> tuple[list[JobRecord], int]:
+        """Return some jobs, newest first, and how many there are altogether.
+
+        Args:
+            states: Only in these; any when empty.
+            limit: How many at most.
+            offset: How many to pass over.
+        """
+        chosen = Job.state.in_(list(states or JobState))
+        rows = _jobs().where(chosen).order_by(Job.id.desc()).limit(limit).offset(offset)
+        total = sum(
+            count for state, count in self.counts().items() if state in (states or JobState)
+        )
+        return self._list(rows), total
 
     def counts(self) -> dict[JobState, int]:
         """Return how many jobs are in each state, those without any included."""

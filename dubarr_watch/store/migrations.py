@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from dubarr_watch.store.fields import search_text
+
 if TYPE_CHECKING:
     from dubarr_watch.store.database import Database
 
@@ -138,6 +140,15 @@ _NEIGHBOURS = (
     "CREATE TABLE spoken (path BLOB NOT NULL PRIMARY KEY, languages TEXT NOT NULL)",
 )
 
+
+def _browsing(database: Database) -> None:
+    database.execute("ALTER TABLE videos ADD COLUMN search TEXT NOT NULL DEFAULT ''")
+    database.execute("ALTER TABLE videos ADD COLUMN audio TEXT")
+    for row_id, path in database.execute("SELECT id, path FROM videos"):
+        text = search_text(bytes(path))
+        database.execute("UPDATE videos SET search = ? WHERE id = ?", text, row_id)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
-    _first_release, _leases, _checkpoints_at_start, _neighbours,
+    _first_release, _leases, _checkpoints_at_start, _neighbours, _browsing,
 )  # fmt: skip

@@ -32,7 +32,10 @@ class Meta(_Row):
 
 
 class Video(_Row):
-    """A video; `state` is what it was when it was first seen, `missing` whether it is gone now."""
+    """A video; `state` is what it was when it was first seen, `missing` whether it is gone now.
+
+    `search` is `fields.search_text` of its path, `audio` the languages that are in it.
+    """
 
     id: Any = peewee.AutoField()
     path: Any = PathField()
@@ -43,6 +46,8 @@ class Video(_Row):
     missing: Any = peewee.BooleanField()
     note: Any = TextField()
     seen_at: Any = TimeField()
+    search: Any = TextField()
+    audio: Any = TextField(null=True)
 
     class Meta:
         table_name = "videos"

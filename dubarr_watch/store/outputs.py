@@ -41,24 +41,25 @@ class Outputs:
     def by_path(self, path: Path) -> OutputRecord | None:
         """Return what we published at a path, whatever is there now."""
         row = self._database.first(Output.select().where(Output.path == path))
-        return None if row is None else _record(row)
+        return None if row is None else output_record(row)
 
     def by_fingerprint(self, fingerprint: str) -> list[OutputRecord]:
         """Return what we published with a content, to know our own file again after a move."""
         query = Output.select().where(Output.fingerprint == fingerprint).order_by(Output.path)
-        return [_record(row) for row in self._database.all(query)]
+        return [output_record(row) for row in self._database.all(query)]
 
     def for_video(self, video_id: int) -> list[OutputRecord]:
         """Return what we published for a video, by path."""
         query = Output.select().where(Output.video_id == video_id).order_by(Output.path)
-        return [_record(row) for row in self._database.all(query)]
+        return [output_record(row) for row in self._database.all(query)]
 
     def forget(self, path: Path) -> None:
         """Forget a published file, once it is gone."""
         self._database.run(Output.delete().where(Output.path == path))
 
 
-def _record(row: Any) -> OutputRecord:
+def output_record(row: Any) -> OutputRecord:
+    """Return a row as a plain value."""
     return OutputRecord(
         path=row.path,
         job_id=row.job_id,

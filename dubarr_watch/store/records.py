@@ -63,6 +63,8 @@ class VideoRecord:
         state: See `VideoState`.
         note: Why nothing is done with it, in plain words; empty when there is no such reason.
         seen_at: UTC.
+        audio: Languages of the audio tracks in it, `und` for an unknown one; nothing before
+            anybody looked.
     """
 
     id: int
@@ -73,6 +75,7 @@ class VideoRecord:
     state: VideoState
     note: str
     seen_at: datetime
+    audio: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from dubarr_watch.store.browsing import Browsing
 from dubarr_watch.store.checkpoints import Checkpoints
 from dubarr_watch.store.database import Database, opening_lock
 from dubarr_watch.store.inbox import InboxRows
@@ -31,6 +32,7 @@ class Store:
 
     Attributes:
         videos: The library's videos.
+        browsing: The library page by page.
         requests: What markers and people asked for.
         jobs: The queue, and what came of it.
         recovery: Takes jobs back from processes that died.
@@ -47,6 +49,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.videos = Videos(database)
+        self.browsing = Browsing(database)
         self.requests = Requests(database)
         self.jobs = Jobs(database)
         self.recovery = Recovery(database, self.jobs)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dubarr_watch.errors import IllegalTransition, NotInStore
 from dubarr_watch.store.database import Database
-from dubarr_watch.store.fields import utc_now
+from dubarr_watch.store.fields import search_text, utc_now
 from dubarr_watch.store.models import Job, Video
 from dubarr_watch.store.records import JobState, VideoRecord, VideoState
 
@@ -72,6 +72,7 @@ class Videos:
         seen: dict[str, Any] = {
             "path": path, "size_bytes": size_bytes, "mtime_ns": mtime_ns,
             "fingerprint": fingerprint, "missing": False, "seen_at": utc_now(),
+            "search": search_text(path),
         }  # fmt: skip
         with self._database.transaction():
             same = self._database.all(Video.select().where(Video.fingerprint == fingerprint))
@@ -92,7 +93,10 @@ class Videos:
         """
         with self._database.transaction():
             self._leave(path, keep=video_id)
-            seen = Video.update(path=path, mtime_ns=mtime_ns, missing=False, seen_at=utc_now())
+            seen = Video.update(
+                path=path, mtime_ns=mtime_ns, missing=False, seen_at=utc_now(),
+                search=search_text(path),
+            )  # fmt: skip
             if not self._database.run(seen.where(Video.id == video_id)):
                 raise NotInStore(f"There is no video {video_id}.")
 
@@ -102,7 +106,9 @@ class Videos:
         Raises:
             NotInStore: There is no such video.
         """
-        new = Video.update(size_bytes=size_bytes, mtime_ns=mtime_ns, fingerprint=fingerprint)
+        new = Video.update(
+            size_bytes=size_bytes, mtime_ns=mtime_ns, fingerprint=fingerprint, audio=None
+        )
         if not self._database.run(new.where(Video.id == video_id)):
             raise NotInStore(f"There is no video {video_id}.")
 
@@ -113,6 +119,10 @@ class Videos:
             for start in range(0, len(ids), _CHUNK):
                 some = Video.id.in_(ids[start : start + _CHUNK])
                 self._database.run(Video.update(missing=True).where(some))
+
+    def set_audio(self, video_id: int, codes: Sequence[str]) -> None:
+        """Keep the languages of the audio tracks that are in a video, `und` for an unknown one."""
+        self._database.run(Video.update(audio=",".join(codes)).where(Video.id == video_id))
 
     def set_note(self, video_id: int, note: str) -> None:
         """Keep why nothing is done with a video; empty when there is no such reason."""
@@ -175,6 +185,7 @@ def video_record(row: Any) -> VideoRecord:
         state=VideoState.MISSING if row.missing else VideoState(row.state),
         note=row.note,
         seen_at=row.seen_at,
+        audio=None if row.audio is None else tuple(filter(None, row.audio.split(","))),
     )
 
 

@@ -146,6 +146,8 @@ def test_rows_of_every_earlier_release_are_read(database: Path, version: int) ->
     with Store.open(database) as store:
         job = store.jobs.get(7)
         assert (job.languages, bytes(job.video.path)) == (("es", "fr"), b"/v/\xff")
+        assert job.video.audio is None
+        assert store.browsing.page(search="V").total == 1
 
 
 def _add_rating(database: Database) -> None:

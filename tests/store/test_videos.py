@@ -171,7 +171,7 @@ def test_a_hundred_thousand_videos_are_gone_through_while_writing(store: Store) 
     store._database.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
         " INSERT INTO videos SELECT i, CAST('/v/' || i AS BLOB), i, i, i, 'baseline', i % 10 = 0,"
-        " '', '2026-11-22T10:00:00.000000+00:00' FROM n"
+        " '', '2026-11-22T10:00:00.000000+00:00', '', NULL FROM n"
     )
     seen = set()
     for path, size_bytes, mtime_ns in store.videos.known():

@@ -1,0 +1,89 @@
+"""Puts the page and the API together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from dubarr_watch import __version__
+from dubarr_watch.errors import DubarrError, printable
+from dubarr_watch.web import api
+from dubarr_watch.web.desk import Desk
+from dubarr_watch.web.gate import Gate
+from dubarr_watch.web.problems import Problem, problem, problem_of
+from dubarr_watch.web.surroundings import Base, Safe
+from dubarr_watch.web.throttle import Throttle
+
+THREADS = 6
+"""Requests that are worked on at a time; each thread has a connection to the database."""
+
+MAX_BODY_BYTES = 1 << 20
+"""Of every request but uploads; webhooks and forms need a few KiB."""
+
+
+def create_app(desk: Desk) -> FastAPI:
+    """Return the routes, with nobody at the door; `guarded` puts it there."""
+    app = FastAPI(
+        title="dubarr-watch",
+        version=__version__,
+        description="What the page does, for programs. Errors are problem+json (RFC 9457).",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+        lifespan=_lifespan,
+        responses={"4XX": {"model": Problem, "description": "What was wrong with it"}},
+        exception_handlers={
+            DubarrError: _of_ours,
+            RequestValidationError: _not_valid,
+            HTTPException: _of_http,
+        },
+        # Nothing on a home server reports its use to anybody.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.desk = desk
+    app.include_router(api.router)
+    return app
+
+
+def guarded(app: FastAPI, desk: Desk) -> ASGIApp:
+    """Return an app with the door in front of it, headers and URL_BASE around it."""
+    door = Gate(app, desk.settings, desk.credentials, Throttle())
+    return Base(Safe(door), desk.settings.url_base)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+async def _of_ours(request: Request, error: Any) -> Response:
+    desk: Desk = request.app.state.desk
+    return problem_of(error, blot=desk.settings.without_secrets)
+
+
+async def _not_valid(request: Request, error: Any) -> Response:
+    told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, printable(told), hint="See /docs.")
+
+
+async def _of_http(request: Request, error: Any) -> Response:
+    status = HTTPStatus(error.status_code)
+    words = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This address knows no such method.",
+    }
+    answer = problem(status, words.get(status, f"{error.detail}."))
+    answer.headers.update(error.headers or {})
+    return answer

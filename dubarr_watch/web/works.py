@@ -1,0 +1,32 @@
+"""What runs beside the page, as far as the page has to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubarr_watch.languages import Language
+from dubarr_watch.library.intake import LibraryHealth
+from dubarr_watch.settings import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """The daemon's other parts.
+
+    Attributes:
+        profile: Which engines run.
+        look_at: Lets the library look at a file soon.
+        library_health: How the library is looked after.
+        ring: Tells the workers that there may be a job.
+        working: Whether every worker lives.
+        refusal: Says why a language cannot be dubbed into; empty when it can.
+    """
+
+    profile: Profile
+    look_at: Callable[[Path], None]
+    library_health: Callable[[], LibraryHealth]
+    ring: Callable[[], None]
+    working: Callable[[], bool]
+    refusal: Callable[[Language], str]

@@ -1,0 +1,73 @@
+"""The API: videos and jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from dubarr_watch.store.records import JobState
+from tests.composing import make_talk
+from tests.web.sites import Site
+
+
+@pytest.fixture(scope="module")
+def film(site: Site) -> int:
+    return site.shop.record(make_talk(site.shop.videos / "Film.mkv")).id
+
+
+class TestVideos:
+    def test_a_page_of_the_library(self, site: Site, film: int) -> None:
+        page = site.get("/api/v1/videos")
+        assert (page["total"], page["limit"], page["offset"]) == (1, 50, 0)
+        (video,) = page["items"]
+        assert (video["id"], video["name"], video["folder"]) == (film, "Film.mkv", "")
+        assert (video["has"], video["dubbed"], video["asked_for"]) == (None, [], [])
+
+    def test_a_video_that_is_not_known(self, site: Site) -> None:
+        told = site.problem(site.client.get("/api/v1/videos/999"))
+        assert (told["status"], told["detail"]) == (404, "There is no video 999.")
+
+
+class TestJobs:
+    def test_asking_twice_is_one_job(self, site: Site, film: int) -> None:
+        first = site.post("/api/v1/jobs", {"video_id": film, "languages": ["French"]})
+        assert (first["languages"], first["state"]) == (["fr"], "queued")
+        assert site.rung
+        again = site.post("/api/v1/jobs", {"path": "Film.mkv", "languages": ["fr"]})
+        assert again["id"] == first["id"]
+        assert site.get(f"/api/v1/videos/{film}")["asked_for"] == ["fr"]
+
+    def test_a_job_is_cancelled_and_tried_again(self, site: Site, film: int) -> None:
+        job = site.post("/api/v1/jobs", {"video_id": film, "languages": ["it"]})
+        assert site.post(f"/api/v1/jobs/{job['id']}/cancel")["state"] == "cancelled"
+        page = site.get("/api/v1/jobs", state="cancelled")
+        assert [one["id"] for one in page["items"]] == [job["id"]]
+        assert site.post(f"/api/v1/jobs/{job['id']}/retry")["state"] == "queued"
+        assert site.shop.store.jobs.get(job["id"]).state is JobState.QUEUED
+
+    def test_a_language_that_is_none_is_refused_with_the_nearest(
+        self, site: Site, film: int
+    ) -> None:
+        body = {"video_id": film, "languages": ["Germn"]}
+        told = site.problem(site.client.post("/api/v1/jobs", json=body))
+        assert told["status"] == 422
+        assert "German" in told["detail"] + told["hint"]
+
+
+class TestProblems:
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", "/api/v1/nothing", 404),
+            ("DELETE", "/api/v1/status", 405),
+            ("GET", "/api/v1/videos?limit=0", 422),
+            ("GET", "/api/v1/videos?limit=201", 422),
+            ("GET", "/api/v1/videos/many", 422),
+            ("GET", f"/api/v1/videos/{2**63}", 422),
+            ("GET", f"/api/v1/videos/{2**63 - 1}", 404),
+            ("POST", "/api/v1/jobs", 422),
+        ],
+    )
+    def test_every_error_is_problem_json(
+        self, site: Site, method: str, path: str, status: int
+    ) -> None:
+        assert site.problem(site.client.request(method, path))["status"] == status

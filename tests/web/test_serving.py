@@ -1,0 +1,83 @@
+"""The page as a part of the daemon: a real process on a real port."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dubarr_watch.store.records import JobState
+from tests.composing import eventually, make_talk
+from tests.programs import Program, drop
+
+MAX_STOP_S = 5.0
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    port = str(free_port())
+    with Program(tmp_path, API_PORT=port, API_HOST="127.0.0.1", API_PASS="made-up") as made:
+        yield made
+
+
+@pytest.fixture
+def client(program: Program) -> Iterator[httpx.Client]:
+    url = f"http://127.0.0.1:{program.environment['API_PORT']}"
+    with httpx.Client(base_url=url, auth=("admin", "made-up"), trust_env=False) as opened:
+        yield opened
+
+
+def test_a_job_that_is_asked_for_is_done(program: Program, client: httpx.Client) -> None:
+    """The workers are woken, and the page says how it ended."""
+    drop(make_talk(program.videos / "made.tmp.mkv"), program.videos, "Film.mkv.part")
+    (program.videos / "made.tmp.mkv").unlink()
+    (program.videos / "Film.mkv.part").rename(program.videos / "Film.mkv")
+    program.start()
+    eventually(lambda: client.get("/api/v1/videos").json()["total"] == 1, "recorded video")
+    answer = client.post("/api/v1/jobs", json={"path": "Film.mkv", "languages": ["fr"]})
+    job = answer.json()["id"]
+    eventually(lambda: client.get(f"/api/v1/jobs/{job}").json()["state"] == "done", "done")
+    found = client.get(f"/api/v1/jobs/{job}").json()
+    assert [(one["language"], one["kind"]) for one in found["tracks"]] == [
+        ("fr", "sidecar"), ("fr", "subtitles"),
+    ]  # fmt: skip
+    assert client.get("/api/v1/videos").json()["items"][0]["dubbed"] == ["fr"]
+    assert program.ended("Film.mkv").state is JobState.DONE
+
+
+def test_a_port_that_is_taken_is_told_with_the_way_out(program: Program) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(program.environment["API_PORT"])))
+        other.listen()
+        refused = program.run("run")
+    assert refused.returncode == 2
+    assert f"Port {program.environment['API_PORT']} for the page is taken" in refused.stderr
+    assert "API_PORT" in refused.stderr.partition("What to do")[2]
+
+
+def test_it_stops_in_time_though_somebody_is_connected(
+    program: Program, client: httpx.Client
+) -> None:
+    program.start()
+    assert client.get("/api/v1/status").status_code == 200
+    with socket.create_connection(("127.0.0.1", int(program.environment["API_PORT"]))) as half:
+        half.sendall(b"GET /api/v1/status HTTP/1.1\r\n")
+        before_s = time.monotonic()
+        program.end(signal.SIGTERM)
+    assert time.monotonic() - before_s < MAX_STOP_S
+    assert program.daemon is not None
+    assert program.daemon.returncode == 0
+    assert "page stopped hard" not in program.log.read_text()
