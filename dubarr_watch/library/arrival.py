@@ -12,7 +12,7 @@ import structlog
 
 from dubarr_watch.errors import CannotDub, IllegalTransition, PublishError, printable
 from dubarr_watch.languages import Language
-from dubarr_watch.library.asking import FORBIDDEN, GONE, Ask, Asking
+from dubarr_watch.library.asking import FORBIDDEN, GONE, REPLACED, Ask, Asking
 from dubarr_watch.library.naming import fingerprint, sidecar_path
 from dubarr_watch.library.readiness import NotReady, examine, languages_left
 from dubarr_watch.library.scanner import SeenFile
@@ -160,6 +160,7 @@ class Arrival:
             ask.languages,
             again=ask.options.again,
             source=self._settings.source_lang,
+            told=self._store.spoken.of(video.path),
             published=lambda language: self._published(video, ask, language),
         )
         request = ask.request.id if ask.request else None
@@ -244,7 +245,7 @@ class Arrival:
 
     def _supersede(self, old: VideoRecord) -> None:
         """Another content has come to a video's path, or more of the same has."""
-        self.call_off(old, JobState.CANCELLED, "The video was replaced by another version.")
+        self.call_off(old, JobState.CANCELLED, REPLACED)
         jobs = self._store.jobs.for_video(old.id)
         if old.state is VideoState.ARRIVED and all(not job.attempts for job in jobs):
             # Nothing was ever made of it: a slow copy would leave one such for each of its pauses.

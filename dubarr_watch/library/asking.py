@@ -22,6 +22,7 @@ from dubarr_watch.store.store import Store
 _LOG = structlog.get_logger(__name__)
 
 GONE = "The video was deleted before its dub began."
+REPLACED = "The video was replaced by another version."
 FORBIDDEN = "Forbidden by"
 _GOOD = (JobState.DONE, JobState.DONE_WITH_WARNINGS, JobState.SKIPPED)
 
@@ -173,7 +174,8 @@ class Asking:
                 self._store.requests.close(request.id)
 
     def follow(self, old: Path, new: Path) -> None:
-        """Let requests for a video follow it to its new name."""
+        """Let requests for a video, and what is told of it, follow it to its new name."""
+        self._store.spoken.move(old, new)
         self._store.requests.move(old, new)
         if old.with_name(old.stem) != old:
             self._store.requests.move(old.with_name(old.stem), new.with_name(new.stem))

@@ -16,6 +16,7 @@ from dubarr_watch.languages import Language
 from dubarr_watch.library.arrival import PATIENCE_S, Arrival
 from dubarr_watch.library.asking import Asking
 from dubarr_watch.library.census import Census, ScanReport
+from dubarr_watch.library.changes import Changes
 from dubarr_watch.library.hints import Hints
 from dubarr_watch.library.mounts import filesystem_kind, tells_changes
 from dubarr_watch.library.watcher import RESTART_PAUSE_S, Watcher
@@ -82,6 +83,9 @@ class Library:
         restart_pause_s: Least time between two fresh observers.
         check_seconds: Time between two looks at whether the observer lives.
         refusal: Says why a language cannot be dubbed into; empty when it can.
+
+    Attributes:
+        changes: Where those who know say what has happened to videos.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class Library:
         self._answering = threading.Lock()
         self._thread: threading.Thread | None = None
         self._asking = Asking(settings, store)
+        self.changes = Changes(store, self._asking, self.look_at)
         arrival = Arrival(
             settings, store, self._asking, probe, patience_s=patience_s, refusal=refusal
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +82,7 @@ def languages_left(
     again: bool,
     source: Language | None,
     published: Callable[[Language], bool],
+    told: Collection[str] = (),
 ) -> Left:
     """Return which languages are left to dub, and why the others are not.
 
@@ -91,15 +92,20 @@ def languages_left(
         again: Whether a track that is there is made anew; what is spoken never is.
         source: SOURCE_LANG, the language spoken, when the user says so.
         published: Tells whether our own track in a language is beside the video.
+        told: Codes of what a neighbour says that it speaks; they count where a track of the file
+            does not say its language itself.
     """
     left: list[Language] = []
     reasons: list[str] = []
     tracks = [s for s in found.of_kind("audio") if not s.dispositions & _NOT_THE_FILM]
+    silent = source is None and any(s.language in ("", "und") for s in tracks)
     for language in wanted:
         if source == language or _spoken_in(tracks, language, source):
             reasons.append(f"It is spoken in {language.name}.")
         elif not again and any(same_language(s.language, language) for s in tracks):
             reasons.append(f"It already has an audio track in {language.name}.")
+        elif not again and silent and language.code in told:
+            reasons.append(f"It is in {language.name} already, says who brought it.")
         elif not again and published(language):
             reasons.append(f"It is already dubbed into {language.name}.")
         else:

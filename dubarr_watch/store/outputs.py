@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dubarr_watch.store.database import Database
-from dubarr_watch.store.models import Job, Output
+from dubarr_watch.store.models import Job, Output, Track
 from dubarr_watch.store.records import OutputRecord
 
 
@@ -52,6 +52,15 @@ class Outputs:
         """Return what we published for a video, by path."""
         query = Output.select().where(Output.video_id == video_id).order_by(Output.path)
         return [output_record(row) for row in self._database.all(query)]
+
+    def move(self, old: Path, new: Path) -> None:
+        """Keep that a published file has another name now."""
+        with self._database.transaction():
+            if self.by_path(old) is not None:
+                self.forget(new)
+                self._database.run(Track.delete().where(Track.path == new))
+                self._database.run(Output.update(path=new).where(Output.path == old))
+                self._database.run(Track.update(path=new).where(Track.path == old))
 
     def forget(self, path: Path) -> None:
         """Forget a published file, once it is gone."""

@@ -39,6 +39,11 @@ class Videos:
         row = self._database.first(rows)
         return None if row is None else video_record(row)
 
+    def ever_at(self, path: Path) -> list[VideoRecord]:
+        """Return every video that is at a path, or was there last, oldest first."""
+        rows = self._database.all(Video.select().where(Video.path == path).order_by(Video.id))
+        return [video_record(row) for row in rows]
+
     def by_fingerprint(self, fingerprint: str) -> VideoRecord | None:
         """Return the video with a content, one that is there before one that is missing."""
         rows = Video.select().where(Video.fingerprint == fingerprint)
