@@ -96,7 +96,8 @@ class TestOrder:
         ended = shop.dub(film, "es")
         assert ended.job.state is JobState.DONE
         assert stages(shop, ended) == [
-            "extract", "separate", "transcribe", "diarize", "lines", "correct", "references",
+            "extract", "separate", "transcribe", "diarize", "lines", "voices", "correct",
+            "references",
             "analyse es", "translate es", "cast", "synthesize es", "mix es", "publish es",
             "report es",
         ]  # fmt: skip

@@ -27,7 +27,7 @@ from tests.composing import (
     states,
 )
 
-SHARED = ["extract", "transcribe", "diarize", "lines"]
+SHARED = ["extract", "transcribe", "diarize", "lines", "voices"]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def stages(shop: Shop, job: JobRecord) -> list[tuple[str, str]]:
 
 
 class TestOrder:
-    def test_stages_run_in_order_and_languages_share_the_first_four(
+    def test_stages_run_in_order_and_languages_share_the_first_five(
         self, shop: Shop, film: Path
     ) -> None:
         shop.set(debug_mode=True)

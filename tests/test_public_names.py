@@ -25,10 +25,11 @@ SUMMARY = [
     "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
     "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
     "starts_within", "takes_per_line", "depth_lu", "overlaps_kept",
+    "speakers_sure", "speakers_told", "cast",
 ]  # fmt: skip
 STAGES = [
-    "extract", "transcribe", "diarize", "lines", "translate", "cast", "synthesize", "mix",
-    "publish", "report",
+    "extract", "transcribe", "diarize", "lines", "voices", "translate", "cast", "synthesize",
+    "mix", "publish", "report",
 ]  # fmt: skip
 SETTINGS = {
     "PROFILE", "TARGET_LANGS", "SOURCE_LANG", "VIDEOS_DIR", "MODELS_DIR", "CONFIG_DIR",

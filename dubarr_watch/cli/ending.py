@@ -71,7 +71,7 @@ def summary_table(title: str, summary: Summary) -> Table:
         "overlaps": str(summary.overlaps),
         "speech overlap with the original": f"{summary.speech_iou:.2f}",
         "loudness": f"{summary.loudness_lufs} LUFS, {summary.true_peak_dbtp} dBTP",
-        "speakers": str(summary.speakers),
+        "speakers": summary.speakers_told or str(summary.speakers),
         "time": f"{sum(summary.stage_seconds.values()):.0f} s, "
         f"{summary.real_time_factor:.2f} x the video's length",
         "peak memory": f"{summary.peak_rss_mib} MiB",

@@ -12,6 +12,7 @@ from dubarr_watch.dubbing.separation import Separated
 from dubarr_watch.dubbing.speaking import FittedTake, Part
 from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.dubbing.transcript import Line
+from dubarr_watch.dubbing.voices import SpeakerVoice
 from dubarr_watch.engines.base import Span
 from dubarr_watch.languages import Language
 
@@ -30,6 +31,7 @@ class Understood:
         references: Recordings that voices are cloned from.
         notes: What a listener should know of all languages.
         wordless: Where there is voice that no line has: laughs, breaths, cries.
+        voices: What each speaker sounds like; empty when nobody listened for that.
     """
 
     audio: SourceAudio
@@ -41,6 +43,7 @@ class Understood:
     references: list[Reference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     wordless: list[Span] = field(default_factory=list)
+    voices: list[SpeakerVoice] = field(default_factory=list)
 
     @property
     def heard(self) -> Path:

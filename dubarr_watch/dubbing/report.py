@@ -15,6 +15,7 @@ import numpy as np
 from dubarr_watch.dubbing.fit_planner import EARLY_S, LATE_S
 from dubarr_watch.dubbing.fitting import WITHIN_S, Outcome
 from dubarr_watch.dubbing.levels import Loudness
+from dubarr_watch.dubbing.speaker_report import SpeakerReport, told_speakers
 from dubarr_watch.dubbing.speaking import FittedTake, Part
 from dubarr_watch.dubbing.usage import Spent
 from dubarr_watch.engines.base import Span, Usage
@@ -77,6 +78,10 @@ class Summary:
         depth_lu: Loudness of the dub over that of what lies under it, where it speaks; nothing
             when nothing lies there.
         overlaps_kept: Takes that are heard together with another one as their originals were.
+        speakers_sure: How sure it is that these are the speakers, 0 to 1; nothing when nobody
+            listened for that.
+        speakers_told: That in plain words, with what is doubtful.
+        cast: Each speaker and the voice they have.
     """
 
     lines: int
@@ -101,6 +106,9 @@ class Summary:
     takes_per_line: float = 0.0
     depth_lu: float | None = None
     overlaps_kept: int = 0
+    speakers_sure: float | None = None
+    speakers_told: str = ""
+    cast: list[SpeakerReport] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,8 @@ def summarize(
     costs: Costs,
     notes: Sequence[str] = (),
     depth_lu: float | None = None,
+    cast: Sequence[SpeakerReport] = (),
+    speakers_sure: float | None = None,
 ) -> Summary:
     """Add the lines up.
 
@@ -197,6 +207,8 @@ def summarize(
         costs: See `Costs`.
         notes: What a listener should know.
         depth_lu: Loudness of the dub over that of what lies under it.
+        cast: As from `speaker_reports`.
+        speakers_sure: As from `overall_sure`.
     """
     heard = [line for line in lines if line.outcome != Outcome.SILENT]
     speeds = [line.speed for line in heard] or [1.0]
@@ -228,6 +240,9 @@ def summarize(
         starts_within=round(sum(map(_starts_within, heard)) / len(heard), 4) if heard else 1.0,
         takes_per_line=_takes_per_line(lines),
         depth_lu=depth_lu,
+        speakers_sure=speakers_sure,
+        speakers_told=told_speakers(cast, speakers_sure) if cast else "",
+        cast=list(cast),
     )
 
 

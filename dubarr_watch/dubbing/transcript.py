@@ -106,6 +106,11 @@ def make_lines(transcript: Transcript, turns: Sequence[Turn]) -> list[Line]:
         span = _true_span(group, voice, after_s, before_s)
         lines.append(Line(i, span.start_s, span.end_s, speaker, _text(group), 0))
     lines = _talked_beside(lines, [turn for turn in turns if turn.beside])
+    return renumbered(lines)
+
+
+def renumbered(lines: Sequence[Line]) -> list[Line]:
+    """Return lines with speakers counted as they appear, and the sentences they are parts of."""
     return _number_sentences(_number_speakers(lines))
 
 

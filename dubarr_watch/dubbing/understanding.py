@@ -1,8 +1,8 @@
 """What all languages of a video share: its sound, who says what in it, and their voices.
 
-extract -> separate -> transcribe -> diarize -> lines -> correct -> references
+extract -> separate -> transcribe -> diarize -> lines -> voices -> correct -> references
 
-`separate`, `correct` and `references` are made where the engines ask for them.
+`separate`, `voices`, `correct` and `references` are made where the engines ask for them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from dubarr_watch.dubbing.subtitles import Cue, find_cues
 from dubarr_watch.dubbing.transcript import Line, make_lines, untranscribed_voice
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video
+from dubarr_watch.dubbing.voices import Voices, know_voices
 from dubarr_watch.dubbing.workspace import JobControl, Workspace, content_key
-from dubarr_watch.engines.base import EngineSpec, Progress, Transcript, Turn
+from dubarr_watch.engines.base import EngineSpec, Progress, Span, Transcript, Turn
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.pyannote_model import FALLBACK_NOTE
 from dubarr_watch.engines.registry import EngineSpecs, made_by
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 # As measured on a talk with two cores (separation and correction: guessed); for progress only.
 _WEIGHTS = {"extract": 4, "separate": 60, "transcribe": 80, "diarize": 15, "lines": 1,
-            "correct": 5, "references": 2}  # fmt: skip
+            "voices": 5, "correct": 5, "references": 2}  # fmt: skip
 
 Reporter = Callable[[str, float], None]
 """Called with (stage, share of understanding done)."""
@@ -112,7 +113,14 @@ class Understanding:
         )
         turns = diarized.turns
         lines = self._stage("lines", key, list[Line], lambda _: make_lines(transcript, turns))
-        key, lines = self._corrected(key, lines, transcript.language)
+        voices = Voices(lines, [])
+        if specs.printer is not None and lines:
+            printer = specs.printer
+            key = content_key(key, made_by(printer))
+            voices = self._stage(
+                "voices", key, Voices, lambda told: self._listen(heard, printer, lines, told)
+            )
+        key, lines = self._corrected(key, voices.lines, transcript.language)
         references: list[Reference] = []
         if specs.clones and lines:
             sound = separated.clean if separated else audio.bed
@@ -128,6 +136,7 @@ class Understanding:
             voice=list(transcript.voice),
             references=references,
             notes=[diarized.note] if diarized.note else [],
+            voices=voices.speakers,
             key=key,
             wordless=untranscribed_voice(transcript, lines),
         )
@@ -172,6 +181,13 @@ class Understanding:
             log.warning("diarization fell back", error=error)
             note = f"{FALLBACK_NOTE} {error.message}"
             return Diarized(turns(self.specs.diarizer_fallback), note)
+
+    def _listen(
+        self, heard: Path, spec: EngineSpec, lines: Sequence[Line], progress: Progress
+    ) -> Voices:
+        with self.host.engine("printer", spec, **self.control.watch) as printer:
+            spans = [Span(line.start_s, line.end_s) for line in lines]
+            return know_voices(lines, printer.voices(heard, spans, progress=progress))
 
     def _corrected(self, key: str, lines: list[Line], code: str) -> tuple[str, list[Line]]:
         """Return the lines with what was misheard put right, where there are subtitles."""
@@ -220,8 +236,9 @@ class Understanding:
 
     def _shares(self, stage: str) -> tuple[float, float]:
         """Return how much is done when a stage begins and when it has ended."""
-        left_out = {"separate": self.specs.separator is None, "references": not self.specs.clones,
-                    "correct": not self.specs.understands}  # fmt: skip
+        left_out = {"separate": self.specs.separator is None, "voices": self.specs.printer is None,
+                    "correct": not self.specs.understands,
+                    "references": not self.specs.clones}  # fmt: skip
         weights = {name: w for name, w in _WEIGHTS.items() if not left_out.get(name, False)}
         names, total = list(weights), sum(weights.values())
         before = sum(weights[name] for name in names[: names.index(stage)])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dubarr_watch.engines.base import Span
-from dubarr_watch.engines.dvector import DVectorDiarizer
+from dubarr_watch.engines.base import Progress, Span, no_progress
+from dubarr_watch.engines.dvector import DVectorDiarizer, Vectors
 from dubarr_watch.engines.samples import SpeechSamples
 from dubarr_watch.engines.voice_prints import Print
 
@@ -16,8 +16,12 @@ SHORTEST_S = 0.8
 """Recordings that are shorter tell nothing: it is what the embedder hears at a time."""
 
 
+SHORTEST_SPAN_S = 0.3
+"""Stretches of a sound that are shorter tell nothing; those below 0.8 s are heard repeatedly."""
+
+
 class DVectorPrinter(DVectorDiarizer):
-    """A VoicePrinter: the mean d-vector of a recording.
+    """A VoicePrinter: the mean d-vector of a recording or a stretch of it.
 
     Args:
         model: The embedder, an ONNX file.
@@ -28,10 +32,25 @@ class DVectorPrinter(DVectorDiarizer):
         """See `VoicePrinter`."""
         return [self._print(path) for path in recordings]
 
+    def voices(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Print]:
+        """See `VoicePrinter`."""
+        found: list[Print] = []
+        with SpeechSamples(audio) as samples:
+            for span in spans:
+                long = min(span.end_s, samples.duration_s) - span.start_s >= SHORTEST_SPAN_S
+                found.append(_mean(self._listen(samples, span).cells) if long else ())
+                progress(span.end_s, samples.duration_s)
+        return found
+
     def _print(self, path: Path) -> Print:
         with SpeechSamples(path) as samples:
             if samples.duration_s < SHORTEST_S:
                 return ()
-            cells = self._listen(samples, Span(0.0, samples.duration_s)).cells
-        mean = cells.mean(axis=0)
-        return tuple((mean / max(float(np.linalg.norm(mean)), 1e-9)).tolist())
+            return _mean(self._listen(samples, Span(0.0, samples.duration_s)).cells)
+
+
+def _mean(cells: Vectors) -> Print:
+    mean = cells.mean(axis=0)
+    return tuple((mean / max(float(np.linalg.norm(mean)), 1e-9)).tolist())

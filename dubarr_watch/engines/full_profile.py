@@ -67,7 +67,7 @@ def full_specs(settings: Settings) -> EngineSpecs:
         listener=EngineSpec(f"{_ENGINES}.listener:VoiceListener"),
         understands=True,
         prover=_prover(settings),
-        printer=_printer(settings),
+        printer=replace(_d_vectors(settings), target=f"{_ENGINES}.dvector_prints:DVectorPrinter"),
         clones=settings.tts_model is TtsModel.XTTS,
         speaks=speaks,
         speech=_SPEECH[settings.tts_model],
@@ -123,12 +123,6 @@ def _stage(kind: str, spec: EngineSpec, gpu: tuple[str, ...], *, slot_mib: int =
     if need is None:
         return StageNeed(kind, spec.target.rpartition(":")[2], gpu=())
     return StageNeed(kind, need.name, need.mib, cpu=need.cpu, gpu=gpu, slot_mib=slot_mib)
-
-
-def _printer(settings: Settings) -> EngineSpec | None:
-    if settings.qa is Qa.OFF or settings.tts_model is not TtsModel.XTTS:
-        return None
-    return replace(_d_vectors(settings), target=f"{_ENGINES}.dvector_prints:DVectorPrinter")
 
 
 def _prover(settings: Settings) -> EngineSpec | None:

@@ -31,6 +31,7 @@ def _mock(*, full: bool) -> EngineSpecs:
         translator=EngineSpec(f"{_ENGINES}.fakes:FakeTranslator"),
         synthesizer=EngineSpec(f"{_ENGINES}.fakes:FakeSynthesizer"),
         separator=separator,
+        printer=EngineSpec(f"{_ENGINES}.fake_printer:FakePrinter"),
         understands=full,
     )
 
@@ -42,12 +43,11 @@ def _embedded(settings: Settings) -> EngineSpecs:
         f"{_ENGINES}.whisper:WhisperTranscriber",
         {"model": models / "faster-whisper-base", "threads": threads},
     )
+    voices = {"model": models / "d-vector" / "embedder.int8.onnx", "threads": threads}
     return EngineSpecs(
         transcriber=transcriber,
-        diarizer=EngineSpec(
-            f"{_ENGINES}.dvector:DVectorDiarizer",
-            {"model": models / "d-vector" / "embedder.int8.onnx", "threads": threads},
-        ),
+        diarizer=EngineSpec(f"{_ENGINES}.dvector:DVectorDiarizer", voices),
+        printer=EngineSpec(f"{_ENGINES}.dvector_prints:DVectorPrinter", voices),
         translator=EngineSpec(
             f"{_ENGINES}.llama:LlamaTranslator",
             {

@@ -31,7 +31,8 @@ class EngineSpecs:
         listener: Hears where there is voice in a finished dub; without one the transcriber does.
         prover: Hears takes back, so that they can be compared with their text; without one nobody
             does. It computes on the CPU: the memory of GPUs belongs to the voice by then.
-        printer: Says how much a cloned voice is like the original; None where none is cloned.
+        printer: Says what a voice sounds like: whose a line is, who was heard in another episode,
+            and how like the original a cloned voice is; without one nobody does.
         embedded: Whether these are the small models, which know some languages badly.
         understands: Whether the translator can make something of a whole film.
         clones: Whether the synthesizer takes voices from recordings.

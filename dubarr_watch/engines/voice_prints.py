@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from dubarr_watch.engines.base import Progress, Span, no_progress
+
 Print = tuple[float, ...]
 """A voice: a vector of length 1, or empty where there was too little to hear."""
 
@@ -19,6 +21,12 @@ class VoicePrinter(Protocol):
         """Return the voice of each WAV file, each of one speaker alone."""
         ...
 
+    def voices(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Print]:
+        """Return the voice of each stretch of a WAV file, each of one speaker alone."""
+        ...
+
 
 class RemotePrinter:
     """A VoicePrinter in another process."""
@@ -28,8 +36,18 @@ class RemotePrinter:
 
     def prints(self, recordings: Sequence[Path]) -> list[Print]:
         """See `VoicePrinter`."""
-        found = self._call("prints", {"recordings": tuple(recordings)}, None)
-        return [tuple(one) for one in found]  # type: ignore[attr-defined]
+        return _as_prints(self._call("prints", {"recordings": tuple(recordings)}, None))
+
+    def voices(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Print]:
+        """See `VoicePrinter`."""
+        told = {"audio": audio, "spans": tuple(spans)}
+        return _as_prints(self._call("voices", told, progress))
+
+
+def _as_prints(found: object) -> list[Print]:
+    return [tuple(one) for one in found]  # type: ignore[attr-defined]
 
 
 def likeness(one: Print, other: Print) -> float | None:

@@ -50,6 +50,7 @@ def test_the_names_are_the_public_ones() -> None:
         "loudness_lufs", "true_peak_dbtp", "speakers", "stage_seconds", "real_time_factor",
         "peak_rss_mib", "notes", "llm", "speech_chars", "wer_median", "lines_to_check",
         "starts_within", "takes_per_line", "depth_lu", "overlaps_kept",
+        "speakers_sure", "speakers_told", "cast",
     ]  # fmt: skip
     assert {str(outcome) for outcome in Outcome} == {
         "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken",

@@ -15,7 +15,7 @@ from dubarr_watch.dubbing.fitting import Outcome, Take
 from dubarr_watch.dubbing.similarity import CEILING, similarities
 from dubarr_watch.dubbing.studio import Part
 from dubarr_watch.dubbing.transcript import Line
-from dubarr_watch.engines.base import EngineSpec, Gender, Span, Voice
+from dubarr_watch.engines.base import EngineSpec, Gender, Progress, Span, Voice, no_progress
 from dubarr_watch.engines.dvector_prints import DVectorPrinter
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.voice_prints import Print, VoicePrinter, likeness
@@ -43,6 +43,11 @@ class Ears:
     def prints(self, recordings: Sequence[Path]) -> list[Print]:
         self.asked.append([path.stem for path in recordings])
         return [VOICES[path.stem] for path in recordings]
+
+    def voices(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Print]:
+        raise AssertionError("recordings are compared, not stretches")
 
     @contextmanager
     def __call__(self) -> Iterator[VoicePrinter]:

@@ -169,7 +169,7 @@ class TestWhichModels:
             ),
             (
                 {"whisper_model": "base", "separation": "never", "tts_model": "openai"},
-                ["faster-whisper-base", "speaker-diarization-community-1"],
+                ["faster-whisper-base", "speaker-diarization-community-1", "d-vector"],
             ),
             (
                 {
@@ -196,7 +196,12 @@ class TestWhichModels:
                     "tts_model": "elevenlabs",
                     "elevenlabs_api_key": "e",
                 },
-                ["faster-whisper-medium", "speaker-diarization-community-1", "htdemucs"],
+                [
+                    "faster-whisper-medium",
+                    "speaker-diarization-community-1",
+                    "d-vector",
+                    "htdemucs",
+                ],
             ),
         ],
     )

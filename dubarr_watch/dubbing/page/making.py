@@ -93,6 +93,7 @@ def make_page(
             marks=[_mark(line, total_s) for line in report.lines],
             outcomes=_counted(report.lines),
             speakers=sorted({line.speaker for line in report.lines}),
+            called={one.speaker: one.name for one in report.summary.cast},
             overview=(
                 _bars(original.bars(0, total_s, _OVERVIEW_BARS), down=False),
                 _bars(dub.bars(0, total_s, _OVERVIEW_BARS), down=True),
