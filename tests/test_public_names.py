@@ -80,7 +80,7 @@ def test_the_summary_of_a_report(report: dict[str, object]) -> None:
 
 def test_how_a_line_ends() -> None:
     assert list(Outcome) == [
-        "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken",
+        "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken", "song",
     ]  # fmt: skip
 
 

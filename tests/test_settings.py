@@ -67,6 +67,7 @@ DOCUMENTED = {
     "MIX_STYLE": "dub",
     "LOUDNESS": "r128",
     "STEREO": "false",
+    "DUB_SONGS": "false",
     "QA": "auto",
     "QA_FAIL_SHARE": "0.3",
     "KEEP_WORK_DAYS": "7",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dubarr_watch.dubbing.subtitles import Cue
+from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import cues_by_line
 from dubarr_watch.engines.base import (

@@ -15,7 +15,8 @@ from dubarr_watch.dubbing.publishing import check_place, publish_file
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
 from dubarr_watch.dubbing.speaker_report import overall_sure, speaker_reports
-from dubarr_watch.dubbing.subtitles import Cue, write_srt
+from dubarr_watch.dubbing.subtitle_text import Cue
+from dubarr_watch.dubbing.subtitle_writing import write_srt
 from dubarr_watch.dubbing.timeline import write_speech
 from dubarr_watch.dubbing.track_file import publish_sidecar
 from dubarr_watch.dubbing.usage import UsageBook

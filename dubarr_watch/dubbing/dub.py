@@ -32,6 +32,7 @@ class Understood:
         notes: What a listener should know of all languages.
         wordless: Where there is voice that no line has: laughs, breaths, cries.
         voices: What each speaker sounds like; empty when nobody listened for that.
+        songs: Indices of the lines that are sung and left alone.
     """
 
     audio: SourceAudio
@@ -44,6 +45,7 @@ class Understood:
     notes: list[str] = field(default_factory=list)
     wordless: list[Span] = field(default_factory=list)
     voices: list[SpeakerVoice] = field(default_factory=list)
+    songs: list[int] = field(default_factory=list)
 
     @property
     def heard(self) -> Path:

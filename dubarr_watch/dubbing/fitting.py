@@ -23,7 +23,11 @@ MORE_WORDINGS = 2
 
 
 class Outcome(StrEnum):
-    """How a line ended; `misspoken`: what was heard in its take is not its text."""
+    """How a line ended.
+
+    `misspoken`: what was heard in its take is not its text. `song`: it is sung and stays as it is
+    in the original.
+    """
 
     OK = "ok"
     RETRIED = "retried"
@@ -31,6 +35,7 @@ class Outcome(StrEnum):
     TRIMMED = "trimmed"
     SILENT = "silent"
     MISSPOKEN = "misspoken"
+    SONG = "song"
 
 
 @dataclass(frozen=True, slots=True)

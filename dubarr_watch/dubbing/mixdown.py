@@ -15,6 +15,7 @@ from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.layouts import layout_of
 from dubarr_watch.dubbing.levels import Loudness
 from dubarr_watch.dubbing.mixing import MixControl, Programme, mix
+from dubarr_watch.dubbing.songs import sung_spans, united
 from dubarr_watch.dubbing.speaking import FittedTake, Part
 from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.dubbing.video import Video
@@ -79,9 +80,10 @@ def mix_dub(
     ]
     match = settings.loudness is LoudnessGoal.MATCH
     wordless = heard_spans(known.wordless, placed(fitted))
+    kept = united(wordless, heard_spans(sung_spans(parts, fitted), placed(fitted)))
     programme = Programme(
         known.audio.bed, bed, lines, known.audio.duration_s, style=style, match=match,
-        wordless=wordless,
+        wordless=kept,
     )  # fmt: skip
     mode = OutputMode(job.options.mode or settings.output_mode)
     muxer = "matroska" if mode is OutputMode.SIDECAR else container_of(video.found).muxer
@@ -94,7 +96,7 @@ def mix_dub(
         made = mix(programme, audio, codec=codec, control=watch)
         return Mixed(audio, made.loudness, made.depth_lu, [*wordless_note(wordless), *made.notes])
 
-    key = content_key(known.key, fitted, style, match, codec, wordless)
+    key = content_key(known.key, fitted, style, match, codec, kept)
     return work.stage("mix", language.code, key, Mixed, make)
 
 

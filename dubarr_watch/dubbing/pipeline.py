@@ -225,6 +225,8 @@ class _Run:
     def _not_needed(self, language: Language, known: Understood) -> LanguageResult | None:
         if not known.lines:
             return LanguageResult(language, JobState.DONE, "No speech found.")
+        if len(known.songs) == len(known.lines):
+            return LanguageResult(language, JobState.DONE, "Only songs; DUB_SONGS=true dubs them.")
         if known.language == language.code:
             reason = f"It is spoken in {language.name} already."
             return LanguageResult(language, JobState.SKIPPED, reason)

@@ -53,7 +53,7 @@ class Summary:
     Attributes:
         lines: How many there are.
         within_slot: Share of the lines that are spoken whole within their slot and 50 ms; what is
-            silent or cut short is not.
+            silent or cut short is not, and songs do not count.
         speed_p50: Median speed of the takes.
         speed_p95: 95th percentile.
         speed_max: Highest.
@@ -210,7 +210,8 @@ def summarize(
         cast: As from `speaker_reports`.
         speakers_sure: As from `overall_sure`.
     """
-    heard = [line for line in lines if line.outcome != Outcome.SILENT]
+    spoken = [line for line in lines if line.outcome != Outcome.SONG]
+    heard = [line for line in spoken if line.outcome != Outcome.SILENT]
     speeds = [line.speed for line in heard] or [1.0]
     whole = [line for line in heard if line.outcome != Outcome.TRIMMED]
     within = [line for line in whole if line.take_s <= line.slot_s + WITHIN_S]
@@ -219,7 +220,7 @@ def summarize(
     overlaps, overlaps_kept = count_overlaps(heard)
     return Summary(
         lines=len(lines),
-        within_slot=round(len(within) / len(lines), 4) if lines else 1.0,
+        within_slot=round(len(within) / len(spoken), 4) if spoken else 1.0,
         speed_p50=round(float(np.percentile(speeds, 50)), 3),
         speed_p95=round(float(np.percentile(speeds, 95)), 3),
         speed_max=round(max(speeds), 3),

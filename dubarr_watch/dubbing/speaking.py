@@ -87,7 +87,7 @@ def fit_takes(
     own = [takes.get(part.line.index) for part in parts]
     plans = _plans(parts, own, studio)
     return [
-        _proven(_fitted(take, plan, studio), known.get(part.line.index))
+        _proven(_fitted(part, take, plan, studio), known.get(part.line.index))
         for part, take, plan in zip(parts, own, plans, strict=True)
     ]
 
@@ -117,13 +117,14 @@ def _fit_line(part: Part, take: Take | None) -> FitLine:
     return FitLine(part.line.start_s, part.line.end_s, length_s, lane=part.line.speaker)
 
 
-def _fitted(take: Take | None, plan: FitPlan, studio: Studio) -> FittedTake:
+def _fitted(part: Part, take: Take | None, plan: FitPlan, studio: Studio) -> FittedTake:
     studio.stop_if_cancelled()
     change = Fit(
         plan.speed, plan.duration_s, plan.trimmed, plan.cut_s, tuple(why.value for why in plan.why)
     )
     if take is None or plan.duration_s <= 0:
-        return FittedTake(take, None, plan.start_s, change, Outcome.SILENT)
+        outcome = Outcome.SONG if part.song else Outcome.SILENT
+        return FittedTake(take, None, plan.start_s, change, outcome)
     path = take.path
     if plan.speed != 1.0 or plan.cuts:
         path = take.path.with_name(f"{take.path.stem}-fit.wav")

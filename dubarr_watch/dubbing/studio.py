@@ -53,6 +53,7 @@ class Part:
             by its content.
         fallback: Who says it when `voice` cannot; None: the best other voice of its register.
         joined: It has no wording because the lines before it say all of it.
+        song: It is sung and stays as it is in the original.
     """
 
     line: Line
@@ -62,6 +63,7 @@ class Part:
     references: tuple[Path, ...] = ()
     fallback: Voice | None = None
     joined: bool = False
+    song: bool = False
 
     @property
     def key(self) -> str:

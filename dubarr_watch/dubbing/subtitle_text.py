@@ -53,9 +53,9 @@ _CREDIT = re.compile(
     r"https?://|\bwww\.|\b[\w-]{2,40}\.(?:com|org|net|tv|io)\b|opensubtitles|subscene|addic7ed",
     re.IGNORECASE,
 )
-_UNSPOKEN_STYLE = re.compile(
-    r"\b(signs?|songs?|lyrics?|karaoke|op|ed|opening|ending|titles?|credits?|note)\b", re.IGNORECASE
-)
+_UNSPOKEN_STYLE = re.compile(r"\b(signs?|titles?|credits?|note)\b", re.IGNORECASE)
+_SONG_STYLE = re.compile(r"\b(songs?|lyrics?|karaoke|op|ed|opening|ending)\b", re.IGNORECASE)
+_DRAWING = re.compile(r"\\p[1-9]")
 _SPOKEN = re.compile(r"[^\W_]")
 
 
@@ -68,43 +68,64 @@ class Cue:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Subtitles:
+    """What a set of subtitles tells.
+
+    Attributes:
+        cues: What is said, in order of start.
+        songs: What is sung, in order of start.
+    """
+
+    cues: list[Cue]
+    songs: list[Cue]
+
+
 class SubtitlesUnusable(Exception):
     """A subtitle file says nothing that can be used; the message tells why."""
 
 
-def read_cues(path: Path, language: str) -> list[Cue]:
-    """Return what is said in a SubRip, SubStation or WebVTT file, in order of start.
+def read_subtitles(path: Path, language: str) -> Subtitles:
+    """Return what is said and sung in a SubRip, SubStation or WebVTT file.
 
-    Markup, speaker labels, sounds in brackets, songs and credits are left out.
+    Markup, speaker labels, sounds in brackets, signs and credits are left out. Songs are told by
+    notes (♪), by hashes around a text, and by the name of their style.
 
     Args:
         path: The file.
         language: ISO 639-1 code; tells which old encodings are likely.
 
     Raises:
-        SubtitlesUnusable: The file cannot be read, or nothing is said in it.
+        SubtitlesUnusable: The file cannot be read, or nothing is said or sung in it.
     """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise SubtitlesUnusable(f"It cannot be read: {error.strerror}.") from error
-    return parse_cues(data, language)
+    return parse_subtitles(data, language)
 
 
-def parse_cues(data: bytes, language: str) -> list[Cue]:
-    """Return what is said in the bytes of a subtitle file; see `read_cues`."""
+def parse_subtitles(data: bytes, language: str) -> Subtitles:
+    """Return what the bytes of a subtitle file tell; see `read_subtitles`."""
     if len(data) > MAX_BYTES:
         raise SubtitlesUnusable(f"It is larger than {MAX_BYTES // 2**20} MiB.")
     text = _BLANK_LINES.sub("\n\n", _decode(data, language))
     cues: dict[Cue, None] = {}
+    songs: dict[Cue, None] = {}
     for event in _events(text):
-        spoken = _spoken(event.plaintext)
-        if spoken and 0 <= event.start < event.end:
-            cues[Cue(event.start / 1000, event.end / 1000, spoken)] = None
-    if not cues:
+        sung = _sung(event)
+        words = sung or _spoken(event)
+        if words and 0 <= event.start < event.end:
+            found = songs if sung else cues
+            found[Cue(event.start / 1000, event.end / 1000, words)] = None
+    if not cues and not songs:
         raise SubtitlesUnusable("No spoken line was found in it.")
-    return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
+    return Subtitles(sorted(cues, key=_in_time), sorted(songs, key=_in_time))
+
+
+def _in_time(cue: Cue) -> tuple[float, float]:
+    return cue.start_s, cue.end_s
 
 
 def _decode(data: bytes, language: str) -> str:
@@ -141,14 +162,30 @@ def _events(text: str) -> Iterator[pysubs2.SSAEvent]:
         # What is longer is no line; reading it could take minutes.
         if len(event.text) > MAX_CUE_CHARS:
             continue
-        if event.is_comment or _UNSPOKEN_STYLE.search(event.style) or r"\p1" in event.text:
+        if event.is_comment or _DRAWING.search(event.text):
             continue
         yield event
 
 
-def _spoken(text: str) -> str:
-    """Return what is said aloud in the text of one cue."""
-    text = html.unescape(_TAG.sub("", _OVERRIDE.sub("", text)))
+def _sung(event: pysubs2.SSAEvent) -> str:
+    """Return the words of a cue that is a song; notes without words are only music."""
+    text = _bare(event)
+    marked = _MUSIC.match(text.strip()) or _HASH_SONG.match(text)
+    if not marked and not _SONG_STYLE.search(event.style):
+        return ""
+    words = " ".join(_MUSIC.sub(" ", _BRACKETS.sub(" ", text)).strip("# \n").split())
+    return words if _SPOKEN.search(words) else ""
+
+
+def _bare(event: pysubs2.SSAEvent) -> str:
+    return html.unescape(_TAG.sub("", _OVERRIDE.sub("", event.plaintext)))
+
+
+def _spoken(event: pysubs2.SSAEvent) -> str:
+    """Return what is said aloud in one cue."""
+    text = _bare(event)
+    if _UNSPOKEN_STYLE.search(event.style) or _SONG_STYLE.search(event.style):
+        return ""
     if _MUSIC.match(text.strip()) or _HASH_SONG.match(text) or _CREDIT.search(text):
         return ""
     # Brackets may reach over a line break, labels and music do not.

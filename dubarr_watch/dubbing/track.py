@@ -85,20 +85,21 @@ class TrackMaker:
             TranslationIncomplete: Too many lines have no wording.
             DubarrError: A stage failed.
         """
-        notes = [*_notes(language, self.specs), *self.understood.notes]
-        for note in notes:
-            log.warning("language", note=note)
         slots = make_slots(self.understood.lines, self.understood.audio.duration_s)
         translating = Translating(
             self.host, self.specs, self.video, self.work, self.understood, self.control, self.book,
             self.dispatchers, DurationBook(self.settings.config_dir / "durations.json"),
             self._turn(language),
+            self.settings.dub_songs,
         )  # fmt: skip
         wording = translating.wording(
             language, slots,
             lambda: stage_progress("analyse", report),
             lambda: stage_progress("translate", report),
         )  # fmt: skip
+        notes = [*_notes(language, self.specs), *self.understood.notes, *wording.notes]
+        for note in notes:
+            log.warning("language", note=note)
         report("cast", share_before("cast"))
         speaking = stage_progress("synthesize", report)
         parts, fitted = self._speak(language, wording, slots, translating, speaking)
@@ -199,6 +200,7 @@ class TrackMaker:
                 references=references_of(line, known.references, lent) if voice.cloned else (),
                 fallback=instead.get(line.speaker) if voice.cloned else None,
                 joined=said.origin is Origin.JOINED,
+                song=said.origin is Origin.SONG,
             )
             for line, said, slot in zip(known.lines, wording, slots, strict=True)
         ]

@@ -9,14 +9,14 @@ wrong, and left out when it still does: source text is never spoken in place of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from itertools import groupby
 
 from dubarr_watch.dubbing.asking import ALONE, Asking, ask_for_all
-from dubarr_watch.dubbing.subtitles import Cue
+from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.wording_checks import DENSE
 from dubarr_watch.engines.base import Progress, SourceText, Translator, no_progress
@@ -37,12 +37,13 @@ class Origin(StrEnum):
     """Where a line's wording comes from.
 
     A `joined` line has none of its own: its sentence is so short in the other language that the
-    lines before it say all of it.
+    lines before it say all of it. A `song` stays as it is in the original.
     """
 
     MODEL = "model"
     SUBTITLES = "subtitles"
     JOINED = "joined"
+    SONG = "song"
     MISSING = "missing"
 
 
@@ -64,6 +65,7 @@ def translate_lines(
     slots_s: Sequence[float],
     chars_per_s: float,
     cues: Sequence[Cue] = (),
+    songs: Set[int] = frozenset(),
     asking: Asking = ALONE,
     progress: Progress = no_progress,
 ) -> list[TranslatedLine]:
@@ -77,11 +79,14 @@ def translate_lines(
         slots_s: For each line the seconds its take may fill.
         chars_per_s: Characters that the target voice speaks in a second.
         cues: Subtitles in the target language; their wording is used where they lie on a line.
+        songs: Indices of the lines that are sung and get no wording.
         asking: What goes along with a question, and where it queues.
         progress: Called with (sentences done, sentences in all).
     """
-    found = _from_subtitles(lines, cues)
-    grouped = [list(group) for _, group in groupby(lines, key=lambda line: line.sentence)]
+    spoken = [line for line in lines if line.index not in songs]
+    found = _from_subtitles(spoken, cues)
+    found |= {index: TranslatedLine(index, "", Origin.SONG) for index in songs}
+    grouped = [list(group) for _, group in groupby(spoken, key=lambda line: line.sentence)]
     sentences = [part for part in grouped if any(line.index not in found for line in part)]
     texts = [
         SourceText(

@@ -19,7 +19,9 @@ from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.extraction import SourceAudio, extract_audio
 from dubarr_watch.dubbing.references import Reference, make_references
 from dubarr_watch.dubbing.separation import Separated, separate_voices
-from dubarr_watch.dubbing.subtitles import Cue, find_cues
+from dubarr_watch.dubbing.songs import sung_lines
+from dubarr_watch.dubbing.subtitle_text import Cue
+from dubarr_watch.dubbing.subtitles import FoundSubtitles, find_subtitles
 from dubarr_watch.dubbing.transcript import Line, make_lines, untranscribed_voice
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video
@@ -120,13 +122,16 @@ class Understanding:
             voices = self._stage(
                 "voices", key, Voices, lambda told: self._listen(heard, printer, lines, told)
             )
-        key, lines = self._corrected(key, voices.lines, transcript.language)
+        subtitles = self._subtitles(transcript.language) if lines else FoundSubtitles()
+        key, lines = self._corrected(key, voices.lines, subtitles.cues, transcript.language)
+        songs = self._songs(lines, subtitles)
         references: list[Reference] = []
         if specs.clones and lines:
             sound = separated.clean if separated else audio.bed
+            spoken = [line for line in lines if line.index not in songs]
             references = self._stage(
-                "references", content_key(key, lines), list[Reference],
-                lambda _: make_references(sound, lines, turns, self.work.folder / "references"),
+                "references", content_key(key, spoken), list[Reference],
+                lambda _: make_references(sound, spoken, turns, self.work.folder / "references"),
             )  # fmt: skip
         return Understood(
             audio=audio,
@@ -137,6 +142,7 @@ class Understanding:
             references=references,
             notes=[diarized.note] if diarized.note else [],
             voices=voices.speakers,
+            songs=songs,
             key=key,
             wordless=untranscribed_voice(transcript, lines),
         )
@@ -189,10 +195,14 @@ class Understanding:
             spans = [Span(line.start_s, line.end_s) for line in lines]
             return know_voices(lines, printer.voices(heard, spans, progress=progress))
 
-    def _corrected(self, key: str, lines: list[Line], code: str) -> tuple[str, list[Line]]:
+    def _songs(self, lines: Sequence[Line], subtitles: FoundSubtitles) -> list[int]:
+        return [] if self.settings.dub_songs else sorted(sung_lines(lines, subtitles.songs))
+
+    def _corrected(
+        self, key: str, lines: list[Line], cues: Sequence[Cue], code: str
+    ) -> tuple[str, list[Line]]:
         """Return the lines with what was misheard put right, where there are subtitles."""
-        cues = self._cues(code) if self.specs.understands and lines else []
-        if not cues:
+        if not cues or not self.specs.understands:
             return key, lines
         key = content_key(key, made_by(self.specs.translator), cues)
         return key, self._stage(
@@ -210,12 +220,12 @@ class Understanding:
         ):
             return correct_lines(lines, cues, lambda: translator, source=code, progress=progress)
 
-    def _cues(self, code: str) -> list[Cue]:
+    def _subtitles(self, code: str) -> FoundSubtitles:
         try:
             language = parse_language(code)
         except UnknownLanguage:  # Whisper knows some that have no place in our list
-            return []
-        return find_cues(
+            return FoundSubtitles()
+        return find_subtitles(
             self.video.found,
             language,
             self.work.folder,

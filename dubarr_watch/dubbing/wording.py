@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from dubarr_watch.dubbing.asking import Asking
 from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.durations import DurationBook, Law
-from dubarr_watch.dubbing.subtitles import Cue, find_cues
+from dubarr_watch.dubbing.songs import sung_lines
+from dubarr_watch.dubbing.subtitles import FoundSubtitles, find_subtitles
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import Origin, TranslatedLine, needs_model, translate_lines
 from dubarr_watch.dubbing.usage import UsageBook
@@ -45,10 +46,12 @@ class Wording:
     Attributes:
         lines: The wording of each line.
         film: What is known of the film; a shorter wording needs it too.
+        notes: What a listener should know of it.
     """
 
     lines: list[TranslatedLine]
     film: FilmContext
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Translating:
         dispatchers: Where requests of all jobs are queued.
         durations: How long texts take to say, as far as that is known.
         turn: Place of the language in the job.
+        dub_songs: DUB_SONGS.
     """
 
     host: EngineHost
@@ -78,6 +82,7 @@ class Translating:
     dispatchers: Dispatchers | None
     durations: DurationBook
     turn: int = 0
+    dub_songs: bool = False
 
     def wording(
         self,
@@ -99,16 +104,20 @@ class Translating:
             EngineError: The translator failed.
         """
         code, known = language.code, self.understood
-        cues = self._cues(language)
-        key = content_key(known.key, made_by(self.specs.translator), known.lines, cues)
+        subtitles = self._subtitles(language)
+        cues = subtitles.cues
+        songs = self._songs(subtitles)
+        spoken = [line for line in known.lines if line.index not in songs]
+        key = content_key(known.key, made_by(self.specs.translator), known.lines, cues,
+                          sorted(songs))  # fmt: skip
         film = EMPTY_FILM
         with self.translator(code) as translator:
-            if self.specs.understands and needs_model(known.lines, cues):
+            if self.specs.understands and needs_model(spoken, cues):
                 told = analysing()
                 film = self.work.stage(
                     "analyse", code, content_key(key, "analyse"), FilmContext,
                     lambda: self._asking(EMPTY_FILM).first(
-                        lambda: translator().analyse(self._question(code), progress=told)
+                        lambda: translator().analyse(self._question(code, spoken), progress=told)
                     ),
                 )  # fmt: skip
             chars_per_s = self._chars_per_s(code)
@@ -123,12 +132,13 @@ class Translating:
                     slots_s=[slot.duration_s for slot in slots],
                     chars_per_s=chars_per_s,
                     cues=cues,
+                    songs=songs,
                     asking=self._asking(film),
                     progress=told,
                 ),
             )  # fmt: skip
         _refuse_holes(lines, language)
-        return Wording(lines, film)
+        return Wording(lines, film, [*subtitles.notes, *_notes_on_songs(len(songs))])
 
     @contextmanager
     def translator(self, code: str) -> Iterator[Callable[[], Translator]]:
@@ -155,8 +165,13 @@ class Translating:
             self.work.keep(name, Law, law)
         return round(law.chars_per_s, 1)
 
-    def _cues(self, language: Language) -> list[Cue]:
-        return find_cues(
+    def _songs(self, subtitles: FoundSubtitles) -> frozenset[int]:
+        if self.dub_songs:
+            return frozenset()
+        return frozenset(self.understood.songs) | sung_lines(self.understood.lines, subtitles.songs)
+
+    def _subtitles(self, language: Language) -> FoundSubtitles:
+        return find_subtitles(
             self.video.found,
             language,
             self.work.folder,
@@ -169,9 +184,9 @@ class Translating:
         queue = self.dispatchers.translator if self.dispatchers else None
         return replace(wide, film=film, dispatcher=queue, job=self.control.job or 0, turn=self.turn)
 
-    def _question(self, code: str) -> AnalysisRequest:
+    def _question(self, code: str, lines: Sequence[Line]) -> AnalysisRequest:
         known = self.understood
-        texts = tuple(_sentences(known.lines))
+        texts = tuple(_sentences(lines))
         return AnalysisRequest(known.language, code, texts, self.video.record.path.stem)
 
 
@@ -179,6 +194,13 @@ def _sentences(lines: Sequence[Line]) -> Iterator[SpokenText]:
     for _, group in groupby(lines, key=lambda line: line.sentence):
         parts = list(group)
         yield SpokenText(parts[0].index, " ".join(p.text for p in parts), parts[0].speaker)
+
+
+def _notes_on_songs(lines: int) -> list[str]:
+    if not lines:
+        return []
+    told = "1 line is sung and stays" if lines == 1 else f"{lines} lines are sung and stay"
+    return [f"{told} as in the original; DUB_SONGS=true dubs songs too."]
 
 
 def _refuse_holes(lines: Sequence[TranslatedLine], language: Language) -> None:

@@ -23,6 +23,9 @@ class QualitySettings(BaseSettings):
     stereo: bool = Field(
         False, description="true: stereo tracks also where the original has surround sound"
     )
+    dub_songs: bool = Field(
+        False, description="true: lines that are sung are dubbed too, else they stay as they are"
+    )
 
     qa: Qa = Field(
         Qa.AUTO,

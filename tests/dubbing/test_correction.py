@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dubarr_watch.dubbing.correction import correct_lines
-from dubarr_watch.dubbing.subtitles import Cue
+from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import CorrectionRequest, Progress, no_progress
 from dubarr_watch.engines.fakes import FakeTranslator

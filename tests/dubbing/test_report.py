@@ -53,7 +53,7 @@ def test_the_names_are_the_public_ones() -> None:
         "speakers_sure", "speakers_told", "cast",
     ]  # fmt: skip
     assert {str(outcome) for outcome in Outcome} == {
-        "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken",
+        "ok", "retried", "fallback_voice", "trimmed", "silent", "misspoken", "song",
     }  # fmt: skip
 
 

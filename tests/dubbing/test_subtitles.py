@@ -12,11 +12,13 @@ from structlog.testing import capture_logs
 
 from dubarr_watch.dubbing.subtitle_text import (
     MAX_BYTES,
+    Cue,
     SubtitlesUnusable,
-    parse_cues,
-    read_cues,
+    parse_subtitles,
+    read_subtitles,
 )
-from dubarr_watch.dubbing.subtitles import MAX_LINE_CHARS, Cue, find_cues, write_srt
+from dubarr_watch.dubbing.subtitle_writing import MAX_LINE_CHARS, write_srt
+from dubarr_watch.dubbing.subtitles import find_subtitles
 from dubarr_watch.languages import parse_language
 from dubarr_watch.media import probe
 from tests.dubbing.samples import ffmpeg
@@ -32,7 +34,7 @@ def srt(*texts: str) -> str:
 
 
 def said(*texts: str) -> list[str]:
-    return [cue.text for cue in parse_cues(srt(*texts).encode(), "en")]
+    return [cue.text for cue in parse_subtitles(srt(*texts).encode(), "en").cues]
 
 
 @pytest.fixture
@@ -44,7 +46,9 @@ def video(tmp_path: Path) -> Path:
 
 
 def found(video: Path, tmp_path: Path, language: str = "es") -> list[str]:
-    return [cue.text for cue in find_cues(probe(video), parse_language(language), tmp_path)]
+    return [
+        cue.text for cue in find_subtitles(probe(video), parse_language(language), tmp_path).cues
+    ]
 
 
 class TestSideFiles:
@@ -131,11 +135,11 @@ class TestStreams:
         audio = "libopus" if container == "webm" else "aac"
         ffmpeg("-f", "lavfi", "-i", "sine=d=4", "-i", tmp_path / "s.srt", "-map", "0", "-map", "1",
                "-c:a", audio, "-c:s", codec, "-metadata:s:s:0", "language=spa", path)  # fmt: skip
-        cues = find_cues(probe(path), ES, tmp_path)
+        cues = find_subtitles(probe(path), ES, tmp_path).cues
         assert [cue.text for cue in cues] == ["Hola, Ana.", "Adiós."]
         assert [cue.start_s for cue in cues] == pytest.approx([1, 2], abs=0.03)
         assert [cue.end_s for cue in cues] == pytest.approx([1.9, 2.9], abs=0.03)
-        assert find_cues(probe(path), PL, tmp_path) == []
+        assert find_subtitles(probe(path), PL, tmp_path).cues == []
 
     def test_forced_stream_is_left_out(self, tmp_path: Path) -> None:
         """A forced stream and one that is titled so hold signs only."""
@@ -145,26 +149,107 @@ class TestStreams:
                "-map", "1", "-c:s", "srt", "-metadata:s:s:0", "language=spa",
                "-metadata:s:s:1", "language=spa", "-disposition:s:0", "forced",
                "-metadata:s:s:1", "title=Forced", path)  # fmt: skip
-        assert find_cues(probe(path), ES, tmp_path) == []
+        assert find_subtitles(probe(path), ES, tmp_path).cues == []
 
-    def test_pictures_are_noted(self, tmp_path: Path) -> None:
-        """Subtitles that are pictures cannot be read, and the log says so."""
-        (tmp_path / "s.srt").write_text(srt("Hola."))
+    @pytest.mark.parametrize(("codec", "kind"), [("copy", "VobSub"), ("dvbsub", "DVB")])
+    def test_pictures_are_noted(self, tmp_path: Path, codec: str, kind: str) -> None:
+        """Subtitles that are pictures cannot be read; the note says what would be."""
+        path = picture_film(tmp_path, codec)
+        told = find_subtitles(probe(path), ES, tmp_path)
+        assert told.cues == []
+        assert told.notes == [
+            f"The Spanish subtitles are pictures ({kind}), which cannot be read; a .srt file "
+            "beside the video would be used."
+        ]
+        assert find_subtitles(probe(path), PL, tmp_path).notes == []
+
+    def test_pictures_are_not_noted_beside_text(self, tmp_path: Path) -> None:
+        """Nobody needs what is there in text too."""
+        path = picture_film(tmp_path, "copy")
+        path.with_suffix(".es.srt").write_text(srt("Hola."))
+        told = find_subtitles(probe(path), ES, tmp_path)
+        assert [cue.text for cue in told.cues] == ["Hola."]
+        assert told.notes == []
+
+    def test_files_of_pictures_are_noted(self, video: Path, tmp_path: Path) -> None:
+        for name in ("Film.es.sup", "Film.es.idx", "Film.es.sub"):
+            (video.parent / name).write_bytes(b"PG")
+        (note,) = find_subtitles(probe(video), ES, tmp_path).notes
+        assert "(VobSub and PGS)" in note
+
+    def test_styles_overrides_and_positions_of_a_real_stream(self, tmp_path: Path) -> None:
+        """ASS in Matroska: signs, songs and drawings are told apart from what is said."""
+        (tmp_path / "s.ass").write_text(ASS)
         path = tmp_path / "Film.mkv"
-        ffmpeg("-f", "lavfi", "-i", "sine=d=2", "-f", "lavfi", "-i", "color=s=64x48:d=2",
-               "-map", "0", "-map", "1", "-c:v", "mpeg4", path)  # fmt: skip
-        seen = probe(path)
-        picture = seen.streams[1].__class__(
-            index=2, kind="subtitle", codec="hdmv_pgs_subtitle", language="spa", title="",
-            channels=0, sample_rate=0, start_s=0, duration_s=None, dispositions=frozenset(),
-        )  # fmt: skip
-        video = seen.__class__(
-            path=path, format_name="", duration_s=2, start_s=0, size_bytes=0,
-            streams=(*seen.streams, picture),
-        )  # fmt: skip
-        with capture_logs() as logs:
-            assert find_cues(video, ES, tmp_path) == []
-        assert [entry["event"] for entry in logs] == ["subtitles are pictures"]
+        ffmpeg("-f", "lavfi", "-i", "sine=d=30", "-i", tmp_path / "s.ass", "-map", "0", "-map", "1",
+               "-c:s", "ass", "-metadata:s:s:0", "language=spa", path)  # fmt: skip
+        told = find_subtitles(probe(path), ES, tmp_path)
+        assert told.cues == [
+            Cue(1, 2, "Hola, mundo"), Cue(5, 6, "Arriba está él."), Cue(9, 10, "Fin.")
+        ]  # fmt: skip
+        assert told.songs == [Cue(3, 5, "la canción"), Cue(7, 8, "canta así")]
+
+    def test_the_full_stream_comes_before_that_for_the_deaf_which_tells_of_songs(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a.srt").write_text(srt("(ruido) Para sordos.", "♪ La la, así ♪"))
+        (tmp_path / "b.srt").write_text(srt("Hola."))
+        path = tmp_path / "Film.mkv"
+        ffmpeg("-f", "lavfi", "-i", "sine=d=4", "-i", tmp_path / "a.srt", "-i", tmp_path / "b.srt",
+               "-map", "0", "-map", "1", "-map", "2", "-c:s", "srt",
+               "-metadata:s:s:0", "language=spa", "-disposition:s:0", "hearing_impaired",
+               "-metadata:s:s:1", "language=spa", path)  # fmt: skip
+        told = find_subtitles(probe(path), ES, tmp_path)
+        assert [cue.text for cue in told.cues] == ["Hola."]
+        assert [cue.text for cue in told.songs] == ["La la, así"]
+
+
+ASS = r"""[Script Info]
+ScriptType: v4.00+
+PlayResX: 640
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour
+Style: Default,Arial,20,&H00FFFFFF
+Style: Signs,Arial,20,&H00FFFFFF
+Style: OP-Romaji,Arial,20,&H00FFFFFF
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:01.00,0:00:02.00,Default,Ana,0,0,0,,{\i1}Hola,{\i0}\Nmundo
+Dialogue: 1,0:00:01.00,0:00:02.00,Default,Ana,0,0,0,,{\blur3\bord2}Hola,\Nmundo
+Dialogue: 0,0:00:03.00,0:00:04.00,Signs,,0,0,0,,{\pos(320,20)}CALLE MAYOR
+Dialogue: 0,0:00:03.00,0:00:05.00,OP-Romaji,,0,0,0,,{\k20}la {\k30}canción
+Dialogue: 0,0:00:05.00,0:00:06.00,Default,Luis,0,0,0,,{\an8\pos(320,20)}Arriba\hestá él.
+Dialogue: 0,0:00:06.00,0:00:07.00,Default,,0,0,0,,{\p1}m 0 0 l 1 1{\p0}
+Dialogue: 0,0:00:07.00,0:00:08.00,Default,,0,0,0,,♪ canta así ♪
+Dialogue: 0,0:00:08.00,0:00:09.00,Default,,0,0,0,,♪♪
+Dialogue: 0,0:00:09.00,0:00:10.00,Default,,0,0,0,,[suspira] Fin.
+"""
+
+
+def picture_film(folder: Path, codec: str) -> Path:
+    """Make a film with Spanish subtitles that are pictures, of a VobSub file made by hand."""
+    (folder / "s.idx").write_text(
+        "# VobSub index file, v7 (do not modify this line!)\nsize: 64x48\n"
+        "palette: " + ", ".join(["ffffff"] * 16) + "\nid: es, index: 0\n"
+        "timestamp: 00:00:00:500, filepos: 000000000\n"
+    )
+    picture = b"\x40\x40"  # two rows of one colour, of DVD's run lengths
+    at = 4 + len(picture)
+    control = bytes([0, 0, 0, at, 3, 0x32, 0x10, 4, 0xFF, 0xF0, 5, 0, 0, 3, 0, 0, 1, 6, 0, 4, 0, 5,
+                     1, 0xFF])  # fmt: skip
+    packet = (at + len(control)).to_bytes(2, "big") + at.to_bytes(2, "big") + picture + control
+    body = b"\x81\x80\x05\x21\x00\x03\x5f\x91\x20" + packet
+    pack = b"\x00\x00\x01\xba\x44\x00\x04\x00\x04\x01\x00\x00\x03\xf8\x00\x00\x01\xbd"
+    (folder / "s.sub").write_bytes(
+        (pack + len(body).to_bytes(2, "big") + body).ljust(2048, b"\xff")
+    )
+    path = folder / "Film.mkv"
+    ffmpeg("-f", "lavfi", "-i", "sine=d=3", "-f", "lavfi", "-i", "color=s=64x48:d=3",
+           "-i", folder / "s.idx", "-map", "0", "-map", "1", "-map", "2", "-c:v", "mpeg4",
+           "-c:s", codec, "-metadata:s:s:0", "language=spa", path)  # fmt: skip
+    return path
 
 
 class TestText:
@@ -214,7 +299,7 @@ class TestText:
             "Dialogue: 0,0:00:05.00,0:00:06.00,Default,,0,0,0,,{\\p1}m 0 0 l 1 1\n"
             "Comment: 0,0:00:07.00,0:00:08.00,Default,,0,0,0,,nota\n"
         )
-        assert parse_cues(text.encode(), "es") == [Cue(1, 2, "Hola, mundo")]
+        assert parse_subtitles(text.encode(), "es").cues == [Cue(1, 2, "Hola, mundo")]
 
     @pytest.mark.parametrize(
         ("encoding", "language"),
@@ -230,7 +315,7 @@ class TestText:
     def test_encodings(self, encoding: str, language: str) -> None:
         """Unicode in every form and the old encoding of the language are read."""
         text = srt("Zażółć gęślą jaźń.", "Koniec.").encode(encoding)
-        assert parse_cues(text, language)[0].text == "Zażółć gęślą jaźń."
+        assert parse_subtitles(text, language).cues[0].text == "Zażółć gęślą jaźń."
 
     @pytest.mark.parametrize(
         ("text", "encoding", "language"),
@@ -239,13 +324,13 @@ class TestText:
     )  # fmt: skip
     def test_old_encodings(self, text: str, encoding: str, language: str) -> None:
         """Each language's own old encoding is known."""
-        assert parse_cues(srt(text).encode(encoding), language)[0].text == text
+        assert parse_subtitles(srt(text).encode(encoding), language).cues[0].text == text
 
     def test_windows_lines(self) -> None:
         """Line ends of any system are understood."""
         for ending in ("\r\n", "\r"):
             data = srt("Uno\ndos", "Tres").replace("\n", ending).encode()
-            assert [cue.text for cue in parse_cues(data, "es")] == ["Uno dos", "Tres"]
+            assert [cue.text for cue in parse_subtitles(data, "es").cues] == ["Uno dos", "Tres"]
 
     def test_order_and_nonsense_times(self) -> None:
         """Cues come in order of start; one that ends before it starts is dropped."""
@@ -253,28 +338,28 @@ class TestText:
             "1\n00:00:05,000 --> 00:00:06,000\nB\n\n2\n00:00:01,000 --> 00:00:02,000\nA\n\n"
             "3\n00:00:09,000 --> 00:00:08,000\nC\n"
         )
-        assert [cue.text for cue in parse_cues(text.encode(), "en")] == ["A", "B"]
+        assert [cue.text for cue in parse_subtitles(text.encode(), "en").cues] == ["A", "B"]
 
     @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"\xff\xfe", b"no subtitles", b"\x89PNG"])
     def test_unusable(self, data: bytes) -> None:
         """What is no subtitle file is refused with a reason."""
         with pytest.raises(SubtitlesUnusable):
-            parse_cues(data, "es")
+            parse_subtitles(data, "es")
 
     def test_size_limit(self) -> None:
         """A file of exactly the limit is read, one byte more is refused."""
         body = srt("Hola.").encode()
         padded = body + b"\n" * (MAX_BYTES - len(body))
-        assert parse_cues(padded, "es")[0].text == "Hola."
+        assert parse_subtitles(padded, "es").cues[0].text == "Hola."
         with pytest.raises(SubtitlesUnusable, match="larger"):
-            parse_cues(padded + b"\n", "es")
+            parse_subtitles(padded + b"\n", "es")
 
     @pytest.mark.timeout(60)
     @pytest.mark.parametrize("piece", ["\n", "<a", "{", "[(", "\n 1", "- ", "♪", "&#", "A:", "a."])
     def test_made_to_be_slow(self, piece: str) -> None:
         """A file made to be slow takes no longer than any other of its size."""
         text = srt("Hola.") + "\n2\n00:00:02,000 --> 00:00:03,000\n" + piece * 400_000 + "\nend"
-        assert parse_cues(text.encode(), "es")
+        assert parse_subtitles(text.encode(), "es")
 
     @settings(max_examples=300, deadline=None)
     @given(
@@ -287,9 +372,10 @@ class TestText:
         for head in (b"", b"WEBVTT\n\n00:01.000 --> 00:02.000\n", b"[Script Info]\n[Events]\n",
                      b"[V4 Styles]\n[Script Info]\n[Events]\nDialogue: "):  # fmt: skip
             try:
-                cues = parse_cues(head + data, language)
+                told = parse_subtitles(head + data, language)
             except SubtitlesUnusable:
                 continue
+            cues = [*told.cues, *told.songs]
             assert all(cue.text.strip() and cue.start_s < cue.end_s for cue in cues)
 
 
@@ -298,7 +384,7 @@ class TestWriting:
         """What is written is read back with the same times and words."""
         cues = [Cue(0.5, 1.25, "¿Qué tal?"), Cue(3661.001, 3662.0, "Zażółć gęślą jaźń.")]
         write_srt(cues, tmp_path / "a.srt")
-        assert read_cues(tmp_path / "a.srt", "es") == cues
+        assert read_subtitles(tmp_path / "a.srt", "es").cues == cues
         assert (tmp_path / "a.srt").read_text(encoding="utf-8") == (
             "1\n00:00:00,500 --> 00:00:01,250\n¿Qué tal?\n\n"
             "2\n01:01:01,001 --> 01:01:02,000\nZażółć gęślą jaźń.\n"
@@ -317,7 +403,7 @@ class TestWriting:
         """A text for more than two lines becomes several cues that fill the same time."""
         text = " ".join(f"word{n}" for n in range(40))
         write_srt([Cue(10, 20, text)], tmp_path / "a.srt")
-        cues = read_cues(tmp_path / "a.srt", "en")
+        cues = read_subtitles(tmp_path / "a.srt", "en").cues
         assert len(cues) > 2
         assert " ".join(cue.text for cue in cues) == text
         assert (cues[0].start_s, cues[-1].end_s) == (10, 20)
@@ -343,7 +429,7 @@ class TestWriting:
         """A cue ends where the next starts; one without text or time is left out."""
         cues = [Cue(0, 5, "one"), Cue(3, 4, "  "), Cue(4, 6, "two"), Cue(6, 6, "three")]
         write_srt(cues, tmp_path / "a.srt")
-        assert read_cues(tmp_path / "a.srt", "en") == [Cue(0, 3, "one"), Cue(4, 6, "two")]
+        assert read_subtitles(tmp_path / "a.srt", "en").cues == [Cue(0, 3, "one"), Cue(4, 6, "two")]
 
     def test_nothing_to_write(self, tmp_path: Path) -> None:
         """No lines make an empty file."""

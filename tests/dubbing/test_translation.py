@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubarr_watch.dubbing.asking import ALONE, BATCH_TEXTS, CONTEXT_TEXTS, Asking
-from dubarr_watch.dubbing.subtitles import Cue
+from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import (
     MIN_BUDGET_CHARS,
