@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ from types import FrameType
 
 import structlog
 
-from dubarr_watch.dubbing.keeping import is_kept
 from dubarr_watch.dubbing.leftovers import remove_leftovers
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.engines import catalog
@@ -40,15 +38,17 @@ from dubarr_watch.gpu.opening import open_broker
 from dubarr_watch.gpu.plan import Plan
 from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import Library
+from dubarr_watch.library.mounts import filesystem_kind, locks_are_shared_late
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.notify import Notifier, event_for
-from dubarr_watch.runner import Ended, JobRunner, keeping_of
+from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.serving import open_page
 from dubarr_watch.settings import Profile, Settings, almost_full, in_words, resolve_profile
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
+from dubarr_watch.upkeep import Upkeep
 from dubarr_watch.web.works import Works
 from dubarr_watch.workers import Bell, Workers
 
@@ -56,10 +56,6 @@ log = structlog.get_logger(__name__)
 
 QUEUE_POLL_S = 2.0
 """How soon the daemon sees what another process queued (retry, cancel, dub)."""
-
-
-SWEEP_EVERY_S = 86_400.0
-"""How often what is kept of finished jobs is looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +93,7 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         ToolMissing: No ffmpeg, or PROFILE=full without its packages.
         ModelMissing: Models have not been pulled.
         NotWritable: CONFIG_DIR cannot be written to.
+        UserMustProvide: CONFIG_DIR is on a network mount.
         LeaseError: No device is large enough for an engine, or the GPU does not answer.
     """
     profile = resolve_profile(settings)
@@ -106,6 +103,7 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
     with plain_os_errors(settings.config_dir):
         for folder in (settings.config_dir, settings.work_dir, settings.reports_dir):
             folder.mkdir(parents=True, exist_ok=True)
+    _refuse_network(settings)
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database_path))
         owner = stack.enter_context(Owner.acquire(settings.config_dir))
@@ -128,6 +126,17 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         events = (lambda state: "") if foreground else partial(event_for, settings)
         runner = JobRunner(settings, store, pipeline, park=foreground, event_for=events)
         yield Workshop(store, runner, owner, profile, plan, specs.refusal)
+
+
+def _refuse_network(settings: Settings) -> None:
+    kind = filesystem_kind(settings.config_dir)
+    if locks_are_shared_late(kind) and not settings.database_on_network:
+        raise UserMustProvide(
+            f"CONFIG_DIR is on a network mount ({kind}), where the database can be damaged.",
+            hint="Let CONFIG_DIR be on a disk of this machine; the library may be anywhere. "
+            "DATABASE_ON_NETWORK=true starts all the same.",
+            path=settings.config_dir,
+        )
 
 
 @contextmanager
@@ -178,16 +187,17 @@ class Daemon:
                 path=settings.videos_dir,
             )
         with (
-            _only_one(settings.config_dir),
+            only_one(settings.config_dir),
             open_page(settings) as serve,
             open_workshop(settings) as workshop,
         ):
             remove_dead_locks(settings.config_dir)
             self._take_signals()
             self._greet(workshop)
-            _sweep(settings, workshop.store)
+            upkeep = Upkeep(settings, workshop.store)
             notifier = Notifier(settings, workshop.store)
             library = Library(settings, workshop.store, self._bell.ring, refusal=workshop.refusal)
+            upkeep.start()
             notifier.start()
             library.start()
             try:
@@ -196,6 +206,7 @@ class Daemon:
             finally:
                 library.stop()
                 notifier.stop()
+                upkeep.stop()
         log.info("stopped")
         return ExitCode.DONE
 
@@ -231,16 +242,9 @@ class Daemon:
             on_end=on_end,
             poll_s=QUEUE_POLL_S,
         )
-        threading.Thread(
-            target=self._sweep_daily, args=(workshop.store,), name="sweeper", daemon=True
-        ).start()
         if self._stopping.is_set():  # asked before there was anybody to ask
             self._workers.stop()
         self._workers.run()
-
-    def _sweep_daily(self, store: Store) -> None:
-        while not self._settings.debug_mode and not self._stopping.wait(SWEEP_EVERY_S):
-            keeping_of(self._settings, store).prune()
 
     def _greet(self, workshop: Workshop) -> None:
         settings = self._settings
@@ -276,7 +280,7 @@ class Daemon:
 
 
 @contextmanager
-def _only_one(config_dir: Path) -> Iterator[None]:
+def only_one(config_dir: Path) -> Iterator[None]:
     """Hold the lock that says a daemon works with this CONFIG_DIR.
 
     Raises:
@@ -296,15 +300,3 @@ def _only_one(config_dir: Path) -> Iterator[None]:
                 path=config_dir,
             ) from None
         yield
-
-
-def _sweep(settings: Settings, store: Store) -> None:
-    """Remove work folders of jobs that are over or unknown, but for what `redo` needs a while."""
-    if settings.debug_mode:
-        return
-    keeping_of(settings, store).prune()
-    kept = {JobState.QUEUED, JobState.WAITING, JobState.RUNNING, JobState.FAILED}
-    for folder in settings.work_dir.iterdir():
-        job = store.jobs.find(folder.name) if folder.name.isdigit() else None
-        if job is None or (job.state not in kept and not is_kept(folder)):
-            shutil.rmtree(folder, ignore_errors=True)

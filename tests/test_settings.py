@@ -37,6 +37,7 @@ DOCUMENTED = {
     "VIDEOS_DIR": "/app/videos",
     "MODELS_DIR": "/app/models",
     "CONFIG_DIR": "/app/config",
+    "DATABASE_ON_NETWORK": "false",
     "OUTPUT_MODE": "sidecar",
     "SUBTITLES": "true",
     "SETTLE_SECONDS": "10",

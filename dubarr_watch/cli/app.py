@@ -7,7 +7,7 @@ import sys
 import typer
 
 from dubarr_watch import __version__
-from dubarr_watch.cli import demo, doctor, dub, jobs, models, redo, report, run, status
+from dubarr_watch.cli import demo, doctor, dub, jobs, models, redo, report, restore, run, status
 from dubarr_watch.cli.common import exit_code_of, show_error
 from dubarr_watch.errors import DubarrError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the input cannot be dubbed, "
     "4 something that you must provide is missing.",
 )
-for module in (run, dub, status, report, redo, jobs, models, doctor, demo):
+for module in (run, dub, status, report, redo, jobs, models, doctor, restore, demo):
     module.register(app)
 
 

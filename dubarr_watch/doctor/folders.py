@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dubarr_watch.doctor.result import CheckResult, failed, missing, ok, skipped, warning
 from dubarr_watch.errors import printable
-from dubarr_watch.library.mounts import filesystem_kind, tells_changes
+from dubarr_watch.library.mounts import filesystem_kind, locks_are_shared_late, tells_changes
 from dubarr_watch.library.naming import is_ignored_folder
 from dubarr_watch.settings import OutputMode, Settings, WatchMode
 
@@ -25,12 +25,6 @@ _VIDEOS_NEEDED, _VIDEOS_WANTED, _MUX_WANTED = GB // 5, 2 * GB, 20 * GB
 _SAMPLE = 50
 _LARGE_LIBRARY = 1_000_000
 
-# Locks of these reach other machines late or never, which SQLite relies on.
-_NETWORK = frozenset({
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "beegfs",
-    "ocfs2", "gfs2", "davfs", "ncpfs", "coda", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs",
-    "fuse.s3fs",
-})  # fmt: skip
 _WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 
 
@@ -129,7 +123,7 @@ def check_config_file_system(name: str, settings: Settings) -> CheckResult:
 def config_file_system_result(name: str, kind: str) -> CheckResult:
     """Return what a kind of file system means for the database."""
     advice = "Let CONFIG_DIR be on a disk of this machine."
-    if kind in _NETWORK:
+    if locks_are_shared_late(kind):
         return failed(name, f"{kind}: on a network mount the database can be damaged.", advice)
     if not tells_changes(kind):
         return warning(name, f"{kind}: a database is slow there, and may be damaged.", advice)

@@ -17,6 +17,13 @@ SILENT_KINDS = frozenset({
 # FUSE in general is taken for silent; these are local disks, and their own changes are seen.
 _LOCAL_FUSE = frozenset({"fuseblk", "fuse.ntfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.ext4"})
 
+# Locks of these reach other machines late or never, which SQLite relies on.
+_NETWORK = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "beegfs",
+    "ocfs2", "gfs2", "davfs", "ncpfs", "coda", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs",
+    "fuse.s3fs",
+})  # fmt: skip
+
 
 def filesystem_kind(path: Path, *, mountinfo: Path = _MOUNTINFO) -> str:
     """Return the kind of file system that a path is on, such as `ext4`, or empty when unknown.
@@ -66,6 +73,11 @@ def tells_changes(kind: str) -> bool:
     if kind.startswith("fuse") and kind not in _LOCAL_FUSE:
         return False
     return kind not in SILENT_KINDS
+
+
+def locks_are_shared_late(kind: str) -> bool:
+    """Tell whether a database can be damaged on a file system of this kind: it is a network's."""
+    return kind in _NETWORK
 
 
 def _is_below(path: bytes, point: bytes) -> bool:

@@ -64,6 +64,11 @@ class Settings(WebSettings, QualitySettings, NeighbourSettings, FullProfileSetti
     config_dir: Path = Field(
         DEFAULT_CONFIG_DIR, description="holds dubarr.db, reports/, work/ and config.env"
     )
+    database_on_network: bool = Field(
+        False,
+        description="true: start although CONFIG_DIR is on a network mount, where the database "
+        "can be damaged",
+    )
     output_mode: OutputMode = Field(
         OutputMode.SIDECAR,
         description="sidecar (Film.Dubarr.<lang>.mka beside it), mux (into the video) or both",

@@ -138,11 +138,10 @@ class Database:
             )
         return version
 
-    def copy_aside(self, suffix: str) -> Path:
-        """Copy the database, as it is at this moment, to a file beside it."""
-        target = self.path.with_name(self.path.name + suffix)
+    def copy_to(self, target: Path) -> Path:
+        """Copy the database, as it is at this moment, to a file; returns its path."""
         half = target.with_name(target.name + ".part")
-        with _plain_errors(self.path):
+        with _plain_errors(target), self._writing.held():
             half.unlink(missing_ok=True)
             with closing(sqlite3.connect(half)) as copy:
                 self._file.copy_to(copy)
@@ -234,8 +233,8 @@ def _plain_error(error: Exception, path: Path) -> StoreError | NotWritable | Dis
     if "not a database" in said or "malformed" in said or "encrypted" in said:
         return StoreCorrupt(
             "The database is damaged.",
-            hint="Move it away and restart, or restore a copy (beside it, ending in .bak): videos "
-            "and finished tracks are not touched, only the history is lost.",
+            hint="Put a copy back: dubarr-watch restore. Without one, move it away and restart: "
+            "videos and finished tracks are not touched, only the history is lost.",
             path=path,
         )
     if "disk is full" in said or "no space left" in said:

@@ -29,7 +29,7 @@ def migrate(database: Database, migrations: Sequence[Migration]) -> None:
     """
     version = database.version(newest=len(migrations))
     if 0 < version < len(migrations):
-        database.copy_aside(f".v{version}.bak")
+        database.copy_to(database.path.with_name(f"{database.path.name}.v{version}.bak"))
     with nullcontext() if version else database.transaction():
         for number in range(version, len(migrations)):
             with database.transaction():

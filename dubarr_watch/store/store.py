@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from dubarr_watch.store.backups import Backups
 from dubarr_watch.store.browsing import Browsing
 from dubarr_watch.store.checkpoints import Checkpoints
 from dubarr_watch.store.database import Database, opening_lock
@@ -40,6 +41,7 @@ class Store:
         outputs: Files that we published.
         notifications: Push messages, sent and to be sent.
         meta: Small values by name.
+        backups: Copies of the database.
         leases: Leases of GPU memory, for onlookers.
         needs: What engines were seen to need.
         inbox: What neighbours told us, and what became of it.
@@ -57,6 +59,7 @@ class Store:
         self.outputs = Outputs(database)
         self.notifications = Notifications(database)
         self.meta = MetaValues(database)
+        self.backups = Backups(database)
         self.leases = Leases(database)
         self.needs = Needs(database)
         self.inbox = InboxRows(database)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dubarr_watch.library.mounts import filesystem_kind, mount_point, tells_changes
+from dubarr_watch.library.mounts import (
+    filesystem_kind,
+    locks_are_shared_late,
+    mount_point,
+    tells_changes,
+)
 
 TABLE = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:50 / /mnt/nas rw - nfs4 nas:/export rw
@@ -65,3 +70,12 @@ def test_local_disks_tell(kind: str) -> None:
 )
 def test_networks_and_foreign_mounts_do_not(kind: str) -> None:
     assert not tells_changes(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "late"),
+    [("nfs4", True), ("cifs", True), ("fuse.sshfs", True), ("ext4", False), ("fuseblk", False),
+     ("overlay", False), ("", False)],
+)  # fmt: skip
+def test_locks_of_network_file_systems_are_not_relied_on(kind: str, late: bool) -> None:
+    assert locks_are_shared_late(kind) is late

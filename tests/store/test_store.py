@@ -210,7 +210,7 @@ def test_a_corrupt_file_is_named_and_left_alone(database: Path, content: bytes) 
     """The error names the file and the way out; the file is not touched."""
     database.parent.mkdir()
     database.write_bytes(content)
-    with pytest.raises(StoreCorrupt, match=r"damaged.*dubarr\.db.*Move it away"):
+    with pytest.raises(StoreCorrupt, match=r"damaged.*dubarr\.db.*dubarr-watch restore"):
         Store.open(database)
     assert database.read_bytes() == content
 

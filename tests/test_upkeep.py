@@ -1,0 +1,103 @@
+"""What the daemon does once a day, on a real database and real folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from dubarr_watch import daemon
+from dubarr_watch.errors import UserMustProvide
+from dubarr_watch.settings import Settings, load_settings
+from dubarr_watch.store import Store
+from dubarr_watch.store.backups import copies
+from dubarr_watch.upkeep import Upkeep
+from tests.library.conftest import eventually
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = load_settings(config_dir=tmp_path / "config")
+    settings.work_dir.mkdir(parents=True)
+    return settings
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    with Store.open(settings.database_path) as opened:
+        yield opened
+
+
+def test_each_day_has_its_copy_however_often_it_starts(settings: Settings, store: Store) -> None:
+    days = ["2026-01-30"]
+    upkeep = Upkeep(settings, store, today=lambda: days[-1], look_every_s=0.01)
+    upkeep.start()
+    eventually(lambda: len(copies(settings.database_path)) == 1, "first copy")
+    days.append("2026-01-31")
+    eventually(lambda: len(copies(settings.database_path)) == 2, "second copy")
+    upkeep.stop()
+    made = copies(settings.database_path)[0].stat().st_mtime_ns
+    again = Upkeep(settings, store, today=lambda: days[-1])
+    again.start()
+    again.stop()
+    assert copies(settings.database_path)[0].stat().st_mtime_ns == made
+
+
+def test_a_copy_that_cannot_be_made_is_told_and_tried_again(
+    settings: Settings, store: Store
+) -> None:
+    in_the_way = settings.config_dir / "backups"
+    in_the_way.write_text("a file where the folder should be")
+    with capture_logs() as logs:
+        upkeep = Upkeep(settings, store, today=lambda: "2026-01-30", look_every_s=0.01)
+        upkeep.start()
+        eventually(lambda: [entry for entry in logs if entry["event"] == "upkeep"], "told")
+        in_the_way.unlink()
+        eventually(lambda: len(copies(settings.database_path)) == 1, "copy")
+        upkeep.stop()
+
+
+def test_a_damaged_database_is_told(settings: Settings, store: Store) -> None:
+    store._database.damage = lambda: ["row missing"]  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        upkeep = Upkeep(settings, store, today=lambda: "2026-01-30")
+        upkeep.start()
+        upkeep.stop()
+    (told,) = [entry for entry in logs if entry["event"] == "database damaged"]
+    assert "dubarr-watch restore" in told["advice"]
+    assert copies(settings.database_path) == []
+
+
+def test_work_of_unknown_jobs_goes_at_the_start(settings: Settings, store: Store) -> None:
+    (settings.work_dir / "17").mkdir()
+    (settings.work_dir / "17" / "sound.wav").write_bytes(b"x")
+    upkeep = Upkeep(settings, store)
+    upkeep.start()
+    upkeep.stop()
+    assert list(settings.work_dir.iterdir()) == []
+
+
+class TestDatabaseOnANetwork:
+    """A network mount is told by its kind alone: none can be mounted where tests run."""
+
+    @pytest.fixture(autouse=True)
+    def network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(daemon, "filesystem_kind", lambda path: "nfs4")
+
+    def test_it_is_refused_before_there_is_a_database(self, tmp_path: Path) -> None:
+        settings = load_settings(config_dir=tmp_path / "config", mock_mode=True)
+        with (
+            pytest.raises(UserMustProvide, match=r"nfs4.*DATABASE_ON_NETWORK=true"),
+            daemon.open_workshop(settings),
+        ):
+            pass
+        assert not (tmp_path / "config" / "dubarr.db").exists()
+
+    def test_it_is_used_when_the_user_says_so(self, tmp_path: Path) -> None:
+        settings = load_settings(
+            config_dir=tmp_path / "config", mock_mode=True, database_on_network=True
+        )
+        with daemon.open_workshop(settings) as workshop:
+            assert workshop.store.jobs.queue() == []
