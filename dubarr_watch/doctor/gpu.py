@@ -8,6 +8,7 @@ import psutil
 
 from dubarr_watch.doctor.result import CheckResult, failed, ok, warning
 from dubarr_watch.errors import DeviceError, KeyMissing
+from dubarr_watch.gpu.deadline import NoAnswer, Watchdog
 from dubarr_watch.gpu.devices import (
     CudaDevice,
     DriverState,
@@ -18,6 +19,9 @@ from dubarr_watch.gpu.devices import (
 )
 from dubarr_watch.gpu.identity import cuda_devices
 from dubarr_watch.settings import Device, Profile, Settings, in_words, resolve_profile
+
+CUDA_S = 60.0
+"""It starts within a second or two, or never."""
 
 _SLOW = "Without one the large models run on the CPU, many times slower"
 _MOST_HOLDERS = 3
@@ -61,7 +65,13 @@ def inventory_result(name: str, inventory: Inventory, settings: Settings) -> Che
 def cuda_result(result: CheckResult, inventory: Inventory) -> CheckResult:
     """Return whether CUDA sees what the driver lists: a container may get only half of it."""
     try:
-        devices = cuda_devices()
+        devices = Watchdog().call("cuda", cuda_devices, seconds=CUDA_S)
+    except NoAnswer as error:
+        return failed(
+            result.name,
+            f"{result.found} But no program can compute on it: CUDA hangs, {error}.",
+            "Restart the machine; when it happens again, look at `dmesg | grep -i xid`.",
+        )
     except DeviceError as error:
         return failed(
             result.name,

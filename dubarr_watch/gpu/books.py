@@ -158,7 +158,9 @@ class Books:
         device = entry.device or next(iter(entry.request.mib))
         known = self.figures.get(device)
         gpu = self.queue.gpus[device]
-        free = "unknown" if known is None or known.free_mib is None else f"{known.free_mib} MiB"
+        free = "unknown" if known is None else "the device does not answer"
+        if known is not None and known.free_mib is not None:
+            free = f"{known.free_mib} MiB"
         held = [
             f"{one.request.stage} {one.mib} MiB{_of(one.request.job)}"
             for one in self.queue.holding(device)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from dubarr_watch.errors import DeviceError
 from dubarr_watch.gpu import nvml
@@ -12,6 +14,8 @@ from dubarr_watch.gpu.mapping import CudaDevice, match_devices, pci_order, visib
 from dubarr_watch.gpu.nvml import MIB, Fault, Handle, NVMLError
 from dubarr_watch.settings import Device
 from dubarr_watch.settings.sources import counts_by_bus, visible_devices
+
+T = TypeVar("T")
 
 __all__ = [
     "MPS_UUID",
@@ -65,15 +69,15 @@ def read_gpus(device: Device | None = None) -> list[Gpu]:
 
 
 def memory(uuid: str) -> Memory:
-    """Return the memory of one device now; a few milliseconds at most, so fit for polling.
+    """Return the memory of one device now; a few milliseconds, so fit for polling.
 
     Raises:
-        DeviceError: It does not answer, even when the driver is started afresh.
+        DeviceError: It does not answer, even when the driver is started afresh, or hangs.
     """
     if uuid == MPS_UUID:
         return apple_memory()
     try:
-        return nvml.ask(lambda: _memory(nvml.handle_of(uuid)))
+        return nvml.ask(lambda: _about(uuid, _memory))
     except NVMLError as error:
         raise _lost(uuid, error) from None
 
@@ -87,7 +91,7 @@ def processes(uuid: str) -> tuple[GpuProcess, ...]:
     if uuid == MPS_UUID:
         return ()
     try:
-        return nvml.ask(lambda: _processes(nvml.handle_of(uuid)))
+        return nvml.ask(lambda: _about(uuid, _processes))
     except NVMLError as error:
         raise _lost(uuid, error) from None
 
@@ -149,12 +153,12 @@ def _read_all() -> tuple[str, list[Handle], list[Gpu], list[Fault]]:
     whole: list[Gpu] = []
     for handle in handles:
         try:
-            whole.append(_gpu(handle))
+            whole.append(nvml.about(handle.uuid, partial(_gpu, handle)))
         except NVMLError as error:
             if nvml.is_stale(error):
                 raise
             faults.append(nvml.fault_of(error, handle.index))
-    return nvml.driver_version(), handles, whole, faults
+    return nvml.about("driver", nvml.driver_version), handles, whole, faults
 
 
 def _without_driver(fault: Fault) -> Inventory:
@@ -220,6 +224,10 @@ def _gpu(handle: Handle) -> Gpu:
         mig=handle.mig,
         parent_uuid=handle.parent_uuid,
     )
+
+
+def _about(uuid: str, question: Callable[[Handle], T]) -> T:
+    return nvml.about(uuid, partial(question, nvml.handle_of(uuid)))
 
 
 def _memory(handle: Handle) -> Memory:

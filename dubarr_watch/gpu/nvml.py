@@ -1,4 +1,7 @@
-"""The NVIDIA driver as pynvml speaks to it: started when needed, and again when it must be."""
+"""The NVIDIA driver as pynvml speaks to it: started when needed, and again when it must be.
+
+A card that dies may keep a question for ever, so each is asked in a thread that can be left behind.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import psutil
 import pynvml  # type: ignore[import-untyped,unused-ignore]
 import structlog
 from pynvml import NVMLError
+
+from dubarr_watch.gpu.deadline import NoAnswer, Watchdog
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +28,7 @@ __all__ = [
     "Fault",
     "Handle",
     "NVMLError",
+    "about",
     "ask",
     "driver_version",
     "fault_of",
@@ -35,6 +42,12 @@ __all__ = [
 ]
 
 MIB = 2**20
+
+ANSWER_S = 10.0
+"""A card answers within milliseconds; one that sleeps takes a second or two to wake."""
+
+START_S = 60.0
+"""Without its persistence daemon the driver wakes every card when it is started."""
 
 _ABSENT = {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND}
 _UNSUPPORTED = {
@@ -54,6 +67,8 @@ _HINTS = {
     pynvml.NVML_ERROR_NO_PERMISSION: "This user or container may not open /dev/nvidia*: grant it.",
     pynvml.NVML_ERROR_GPU_IS_LOST: "Restart the machine; when it happens again, look at the "
     "card's power and seating (`dmesg | grep -i xid`).",
+    pynvml.NVML_ERROR_TIMEOUT: "It hangs: restart the machine; when it happens again, look at the "
+    "card's power, heat and seating (`dmesg | grep -i xid`).",
     pynvml.NVML_ERROR_RESET_REQUIRED: "Restart the machine, or reset the card "
     "(`sudo nvidia-smi --gpu-reset`) while nothing uses it.",
 }
@@ -61,6 +76,22 @@ _HINT = "`nvidia-smi` and `dmesg` may say more; restarting the machine often hel
 
 _lock = threading.RLock()
 _state: dict[str, Any] = {"started": False, "handles": {}}
+_watchdog = Watchdog()
+
+
+class _Silent(NVMLError):  # type: ignore[misc,unused-ignore]  # pynvml has no types
+    """The driver has not answered in time."""
+
+    def __init__(self, value: int, words: str) -> None:
+        super().__init__(value)
+        self.words = words
+
+    def __new__(cls, value: int, words: str) -> _Silent:
+        made: _Silent = super().__new__(cls, value)
+        return made
+
+    def __str__(self) -> str:
+        return self.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +152,8 @@ def is_stale(error: NVMLError) -> bool:
 def ask(work: Callable[[], T]) -> T:
     """Run `work` with the driver ready; when it fails, start the driver afresh and repeat it once.
 
-    Calls from several threads take turns: each lasts a few milliseconds.
+    Calls from several threads take turns: each lasts a few milliseconds, and `ANSWER_S` at most
+    where it is asked `about` a device. While any question hangs the driver is left running.
 
     Raises:
         NVMLError: The driver does not answer, even when started afresh.
@@ -131,12 +163,25 @@ def ask(work: Callable[[], T]) -> T:
             _start()
             return work()
         except NVMLError as error:
-            if error.value in _ABSENT:
+            if error.value in _ABSENT or _watchdog.any_hangs:
                 raise
             log.debug("driver started afresh", why=str(error))
         _stop()
         _start()
         return work()
+
+
+def about(device: str, question: Callable[[], T]) -> T:
+    """Ask about one device, in a thread that is left behind when no answer comes in time.
+
+    Args:
+        device: Which; nothing more is asked about it until that question has an answer.
+        question: Calls of pynvml; to be made through `ask`.
+
+    Raises:
+        NVMLError: What the driver says, or that it says nothing.
+    """
+    return _in_time(device, question, ANSWER_S)
 
 
 def driver_version() -> str:
@@ -148,14 +193,16 @@ def handles() -> tuple[list[Handle], list[Fault]]:
     """Return every card and every part of a card, and the cards that fail; through `ask`."""
     found: list[Handle] = []
     faults: list[Fault] = []
-    for index in range(pynvml.nvmlDeviceGetCount()):
+    for index in range(about("count", pynvml.nvmlDeviceGetCount)):
         try:
-            found += _of_card(index)
+            found += about(f"card {index}", partial(_of_card, index))
         except NVMLError as error:
             if is_stale(error):
                 raise
             faults.append(fault_of(error, index))
-    _state["handles"] = {one.uuid: one for one in found}
+    lost = {fault.index for fault in faults}
+    before = {uuid: one for uuid, one in _state["handles"].items() if one.index in lost}
+    _state["handles"] = before | {one.uuid: one for one in found}
     return found, faults
 
 
@@ -205,14 +252,15 @@ def name_of(handle: Handle) -> str:
 
 
 def reset() -> None:
-    """Forget the driver: the next question starts it again."""
+    """Forget the driver, and what hangs in it: the next question starts it again."""
     with _lock:
+        _watchdog.forget()
         _stop()
 
 
 def _start() -> None:
     if not _state["started"]:
-        pynvml.nvmlInit()
+        _in_time("start", pynvml.nvmlInit, START_S)
         _state["started"] = True
 
 
@@ -221,16 +269,23 @@ def _stop() -> None:
     if _state["started"]:
         _state["started"] = False
         with contextlib.suppress(NVMLError):
-            pynvml.nvmlShutdown()
+            _in_time("stop", pynvml.nvmlShutdown, ANSWER_S)
 
 
-def _of_card(index: int) -> Iterator[Handle]:
+def _in_time(what: str, question: Callable[[], T], seconds: float) -> T:
+    try:
+        return _watchdog.call(what, question, seconds=seconds)
+    except NoAnswer as error:
+        raise _Silent(pynvml.NVML_ERROR_TIMEOUT, str(error)) from None
+
+
+def _of_card(index: int) -> list[Handle]:
     device = pynvml.nvmlDeviceGetHandleByIndex(index)
     bus = str(pynvml.nvmlDeviceGetPciInfo(device).busId)
     uuid = _uuid(device) or f"PCI-{bus}"
     split = _is_split(device)
     parts = list(_parts(index, device, bus, uuid)) if split else []
-    return iter([Handle(index, uuid, bus, device, split=split), *parts])
+    return [Handle(index, uuid, bus, device, split=split), *parts]
 
 
 def _parts(index: int, card: Any, bus: str, parent: str) -> Iterator[Handle]:

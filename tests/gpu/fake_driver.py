@@ -27,6 +27,8 @@ from dubarr_watch.gpu import identity, nvml
 SOURCES = Path(__file__).parent / "driver"
 LIBRARIES = {"nvml.c": "libnvidia-ml.so.1", "cuda.c": "libcuda.so.1"}
 
+HANGS = -1
+"""Instead of a code: it is never answered, until it is another one."""
 LOST = 15
 NOT_LOADED = 9
 MISMATCH = 18
@@ -124,6 +126,10 @@ class FakeDriver:
     def lose(self, uuid: str, code: int = LOST) -> None:
         """Let a card fall off the bus: every question about it fails."""
         self._change(uuid, code=code)
+
+    def hang(self, uuid: str) -> None:
+        """Let a card die: who asks it anything waits until it is found again."""
+        self._change(uuid, code=HANGS)
 
     def find_again(self, uuid: str) -> None:
         """Let a lost card work again."""

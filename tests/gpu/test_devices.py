@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import psutil
 import pytest
 
 from dubarr_watch.errors import DeviceError
+from dubarr_watch.gpu import nvml
+from dubarr_watch.gpu.deadline import Watchdog
 from dubarr_watch.gpu.devices import (
     DriverState,
     GpuProcess,
@@ -24,8 +27,10 @@ from dubarr_watch.gpu.devices import (
     read_inventory,
 )
 from dubarr_watch.settings import Device
+from tests.composing import eventually
 from tests.gpu.fake_driver import (
     FIRST,
+    HANGS,
     MISMATCH,
     NOT_LOADED,
     SECOND,
@@ -236,6 +241,91 @@ def test_a_card_that_is_found_again_is_used_again(driver: FakeDriver) -> None:
     driver.find_again(FIRST.uuid)
     assert memory(FIRST.uuid).total_mib == 24000
     assert len(read_inventory().gpus) == 2
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvml, "ANSWER_S", 0.4)
+    monkeypatch.setattr(nvml, "START_S", 0.4)
+
+
+def hanging() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "driver"]
+
+
+def test_a_card_that_hangs_is_left_behind_and_the_other_works_on(
+    driver: FakeDriver, impatient: None
+) -> None:
+    """One thread waits for it, however often it is asked; nobody else does."""
+    assert memory(FIRST.uuid).free_mib == 24000
+    driver.hang(FIRST.uuid)
+    for _ in range(4):
+        with pytest.raises(DeviceError, match=r"does not answer: it (said|has said) nothing for"):
+            memory(FIRST.uuid)
+        assert memory(SECOND.uuid).free_mib == 24000
+        assert processes(SECOND.uuid) == ()
+    assert len(hanging()) == 1
+    driver.find_again(FIRST.uuid)
+    eventually(lambda: not hanging())
+    assert memory(FIRST.uuid).free_mib == 24000
+
+
+def test_a_card_that_hangs_is_listed_as_one_that_does_not_answer(
+    driver: FakeDriver, impatient: None
+) -> None:
+    driver.hang(FIRST.uuid)
+    for _ in range(2):
+        found = read_inventory()
+        assert [gpu.uuid for gpu in found.gpus] == [SECOND.uuid]
+        (fault,) = found.faults
+        assert (fault.index, "nothing for" in fault.words) == (0, True)
+        assert "restart the machine" in fault.hint
+    driver.find_again(FIRST.uuid)
+    eventually(lambda: not hanging())
+    assert len(read_inventory().gpus) == 2
+
+
+def test_a_card_that_is_lost_while_another_hangs_does_not_restart_the_driver(
+    driver: FakeDriver, impatient: None
+) -> None:
+    """Ending the driver under a question that hangs may take the program with it."""
+    memory(FIRST.uuid)
+    driver.hang(FIRST.uuid)
+    with pytest.raises(DeviceError, match="nothing for"):
+        memory(FIRST.uuid)
+    driver.lose(SECOND.uuid)
+    with pytest.raises(DeviceError, match="GPU is lost"):
+        memory(SECOND.uuid)
+    driver.find_again(SECOND.uuid)
+    assert memory(SECOND.uuid).free_mib == 24000
+    driver.find_again(FIRST.uuid)
+    eventually(lambda: not hanging())
+    assert memory(FIRST.uuid).free_mib == 24000
+
+
+def test_a_driver_that_hangs_when_it_starts_is_told(driver: FakeDriver, impatient: None) -> None:
+    driver.fail(HANGS)
+    nvml.reset()
+    for _ in range(2):
+        found = read_inventory()
+        assert found.state is DriverState.FAILS
+        assert found.problem.startswith("The NVIDIA driver does not answer: it ")
+    driver.restart()
+    eventually(lambda: not hanging())
+    assert len(read_inventory().gpus) == 2
+
+
+def test_a_call_that_is_slow_but_returns_is_waited_for() -> None:
+    """And what it raises is its own, a time-out of its own too."""
+    watchdog = Watchdog()
+    assert watchdog.call("card", lambda: 7, seconds=20) == 7
+
+    def late() -> None:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        watchdog.call("card", late, seconds=20)
+    assert not watchdog.any_hangs
 
 
 def test_the_last_card_lost_says_so(tmp_path: Path) -> None:

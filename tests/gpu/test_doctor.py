@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from dubarr_watch.doctor import CHECKS, CheckResult, CheckState, examine
+from dubarr_watch.doctor import CHECKS, CheckResult, CheckState, examine, gpu
+from dubarr_watch.gpu import nvml
 from dubarr_watch.settings import load_settings
 from tests.gpu.fake_driver import (
     FIRST,
+    HANGS,
     MISMATCH,
     SECOND,
     Card,
@@ -113,6 +115,28 @@ def test_a_lost_card_is_told_beside_the_one_that_works(driver: FakeDriver) -> No
     assert "power" in result.advice
     driver.lose(SECOND.uuid)
     assert check(FULL).state is CheckState.FAILED
+
+
+def test_a_card_that_hangs_is_told_beside_the_one_that_works(
+    driver: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvml, "ANSWER_S", 0.4)
+    driver.hang(FIRST.uuid)
+    result = check(FULL)
+    assert result.state is CheckState.WARNING
+    assert result.found.startswith("GPU 0 does not answer: it said nothing for 0.4 seconds. 1 NV")
+    assert "restart the machine" in result.advice
+    driver.find_again(FIRST.uuid)
+
+
+def test_a_cuda_that_hangs_is_told(driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver lists the card, and no program can start on it."""
+    monkeypatch.setattr(gpu, "CUDA_S", 0.4)
+    driver.set(cuda_code=HANGS)
+    result = check(FULL)
+    assert result.state is CheckState.FAILED
+    assert "CUDA hangs, it said nothing for 0.4 seconds" in result.found
+    driver.set(cuda_code=0)
 
 
 def test_parts_of_a_card_are_listed(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 #include "machine.h"
 #include <ctype.h>
 #include <signal.h>
-#include <unistd.h>
 #include <strings.h>
 
 typedef struct { unsigned char bytes[16]; } Uuid;
@@ -50,6 +49,7 @@ static int show_named(Machine *m, const char *word) {
 int cuInit(unsigned flags) {
     (void)flags;
     Machine *m = machine();
+    while (m->cuda_code == HANGS) { usleep(20000); m = machine(); }
     if (m->cuda_code) return m->cuda_code;
     const char *order = getenv("CUDA_DEVICE_ORDER"), *mask = getenv("CUDA_VISIBLE_DEVICES");
     sorting = m;

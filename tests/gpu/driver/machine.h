@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <dirent.h>
+#include <unistd.h>
 
 #define MOST 64
 #define WORD 128
+#define HANGS -1  /* a code that is never answered, until it is another one */
 
 typedef struct {
     char uuid[WORD], name[WORD], bus[WORD], parent[WORD];

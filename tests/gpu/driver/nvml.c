@@ -36,6 +36,7 @@ static Device *device_of(Machine *m, void *handle) {
     Machine *m = machine(); \
     if (ready(m)) return UNINITIALIZED; \
     Device *d = device_of(m, handle); \
+    while (d && d->code == HANGS) { usleep(20000); m = machine(); d = device_of(m, handle); } \
     if (!d) return INVALID; \
     if (d->code) return d->code;
 
@@ -85,6 +86,7 @@ static long used_mib(Machine *m, Device *d) {
 int nvmlInitWithFlags(unsigned flags) {
     (void)flags;
     Machine *m = machine();
+    while (m->init_code == HANGS) { usleep(20000); m = machine(); }
     if (m->init_code) return m->init_code;
     started = 1; started_generation = m->generation;
     return 0;
@@ -115,6 +117,7 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
     Machine *m = machine();
     if (ready(m)) return UNINITIALIZED;
     if ((int)index >= m->card_count) return INVALID;
+    while (m->cards[index].code == HANGS) { usleep(20000); m = machine(); }
     if (m->cards[index].code) return m->cards[index].code;
     *handle = (void *)(long)(index + 1);
     return 0;
