@@ -1,5 +1,8 @@
 """The order in which lines are spoken: first takes, shorter wordings, second takes.
 
+Where it is known how fast a voice speaks, a wording that will not fit gets a shorter one before
+anything of it is spoken.
+
 One thread keeps the books of a language and is the only one that remembers takes; what takes time
 runs in the threads of dispatchers. What a line ends as depends on its own takes and wordings alone,
 never on which of them was there first.
@@ -19,6 +22,7 @@ from typing import Any
 from dubarr_watch.dubbing.attempts import speak
 from dubarr_watch.dubbing.fit_planner import SILENT_SPEEDUP
 from dubarr_watch.dubbing.fitting import Take, best_first, fitting_chars, overlong
+from dubarr_watch.dubbing.foresight import Foresight
 from dubarr_watch.dubbing.studio import Part, Studio
 from dubarr_watch.dubbing.wording_checks import looks_wrong
 from dubarr_watch.engines.base import ShortenRequest
@@ -66,6 +70,9 @@ class _Recording:
         self._too_long: list[Part] = []
         self._second: list[_Second] = []
         self._spare: dict[int, list[str]] = {}
+        self._said_first: dict[int, str] = {}
+        self._foresight = Foresight(studio)
+        self._foreseeing = False
         self._under_way: dict[Future[Any], tuple[Step | None, Callable[[Any], None]]] = {}
         self._asking = False
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -74,17 +81,35 @@ class _Recording:
 
     def run(self) -> dict[int, Take]:
         try:
+            self._foresee()
             while self._first or self._too_long or self._second or self._under_way:
                 self._studio.stop_if_cancelled()
                 self._ask_for_wordings()
-                began = self._begin_second() or self._begin_first()
+                began = self._may_speak() and (self._begin_second() or self._begin_first())
                 self._take_results(0 if began else _POLL_S)
         except BaseException:
             self._leave()
             raise
         if self._studio.durations:
-            self._studio.durations.learn(self._studio.language, self._takes.values())
+            self._studio.durations.learn(
+                self._studio.language, self._takes.values(), self._studio.voices
+            )
         return self._takes
+
+    def _foresee(self) -> None:
+        """Put off what is predicted not to fit, until there are shorter wordings of it."""
+        fresh = [part for part in self._first if not self._is_kept(part)]
+        self._too_long = self._foresight.too_long(fresh)
+        put_off = {part.line.index for part in self._too_long}
+        self._first = deque(part for part in self._first if part.line.index not in put_off)
+        self._foreseeing = bool(self._too_long)
+
+    def _is_kept(self, part: Part) -> bool:
+        return self._studio.keeper.load(part.line.index, part.key) is not None
+
+    def _may_speak(self) -> bool:
+        """Tell whether the voice may have its turn: not while the translator has it."""
+        return self._studio.side_by_side or not self._foreseeing
 
     def _begin_first(self) -> bool:
         """Begin the next first take; tell whether there was something to do."""
@@ -97,8 +122,10 @@ class _Recording:
             self._judge(part, kept[0], settled=kept[1])
         elif not part.text or part.slot.duration_s <= 0:
             self._finish(part)
-        elif not self._begin(Step.DRAFT, part, part.text, 1, partial(self._spoken, part)):
-            return True
+        else:
+            text = self._said_first.get(index, part.text)
+            if not self._begin(Step.DRAFT, part, text, 1, partial(self._spoken, part)):
+                return True
         self._first.popleft()
         return True
 
@@ -132,19 +159,27 @@ class _Recording:
         self._judge(part, take, settled=False)
 
     def _judge(self, part: Part, take: Take, *, settled: bool) -> None:
-        if not settled and overlong(take.duration_s, part.slot.duration_s):
-            self._too_long.append(part)
-        else:
+        index, slot_s = part.line.index, part.slot.duration_s
+        if settled or not overlong(take.duration_s, slot_s):
             self._finish(part)
+        elif index not in self._said_first:
+            self._too_long.append(part)
+        elif take.duration_s <= slot_s * SILENT_SPEEDUP or take.text == part.text:
+            self._settle(part, take)  # it is a shorter wording, or there is none
+        elif self._spare[index]:
+            self._next_wording(part)
+        else:
+            self._too_long.append(part)
 
     def _ask_for_wordings(self) -> None:
         """Ask for shorter wordings of all that is too long by now, one request at a time."""
         if self._asking or not self._too_long:
             return
-        if not self._studio.side_by_side and (self._first or self._count(Step.DRAFT)):
+        spoken = not (self._first or self._count(Step.DRAFT))
+        if not (self._studio.side_by_side or self._foreseeing or spoken):
             return
         studio, batch = self._studio, sorted(self._too_long, key=lambda part: part.line.index)
-        requests = [_request(part, self._takes[part.line.index]) for part in batch]
+        requests = [_request(part, *self._said(part)) for part in batch]
 
         def ask() -> Mapping[int, Sequence[str]]:
             return studio.translator().shorten(studio.language, requests, film=studio.film)
@@ -158,18 +193,27 @@ class _Recording:
         self._await(future, None, partial(self._reworded, batch))
 
     def _reworded(self, batch: Sequence[Part], shorter: Mapping[int, Sequence[str]]) -> None:
-        self._asking = False
+        self._asking = self._foreseeing = False
         for part in batch:
             index = part.line.index
             texts = [" ".join(text.split()) for text in shorter.get(index, ())]
             usable = [
                 text for text in texts if not looks_wrong(part.line.text, text, len(part.text))
             ]
-            take, slot_s = self._takes[index], part.slot.duration_s
             self._spare[index] = best_first(
-                usable, take.text, take.duration_s, slot_s, self._studio.max_speedup
+                usable, *self._said(part), part.slot.duration_s, self._studio.max_speedup
             )
-            self._next_wording(part)
+            if index in self._takes:
+                self._next_wording(part)
+                continue
+            self._said_first[index] = self._spare[index].pop(0) if self._spare[index] else part.text
+            self._first.append(part)
+        self._first = deque(sorted(self._first, key=lambda part: part.line.index))
+
+    def _said(self, part: Part) -> tuple[str, float]:
+        """Return a line's wording so far and its length, measured or predicted."""
+        take = self._takes.get(part.line.index)
+        return (take.text, take.duration_s) if take else (part.text, self._foresight.seconds(part))
 
     def _next_wording(self, part: Part) -> None:
         """Have the next wording of a line spoken, or end with what there is."""
@@ -235,11 +279,11 @@ class _Recording:
                 then(future.result())
 
 
-def _request(part: Part, take: Take) -> ShortenRequest:
+def _request(part: Part, said: str, said_s: float) -> ShortenRequest:
     return ShortenRequest(
         id=part.line.index,
         source_text=part.line.text,
-        text=part.text,
-        max_chars=fitting_chars(part.text, take.duration_s, part.slot.duration_s),
+        text=said,
+        max_chars=fitting_chars(said, said_s, part.slot.duration_s),
         speaker=part.line.speaker,
     )

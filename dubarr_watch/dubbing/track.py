@@ -12,7 +12,7 @@ import structlog
 
 from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers, stand_ins
 from dubarr_watch.dubbing.dub import Dub, Understood
-from dubarr_watch.dubbing.durations import DurationBook
+from dubarr_watch.dubbing.durations import DurationBook, Law
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
 from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.mixdown import mix_dub, placed
@@ -88,12 +88,11 @@ class TrackMaker:
         slots = make_slots(self.understood.lines, self.understood.audio.duration_s)
         translating = Translating(
             self.host, self.specs, self.video, self.work, self.understood, self.control, self.book,
-            self.dispatchers, DurationBook(self.settings.config_dir / "durations.json"),
-            self._turn(language),
-            self.settings.dub_songs,
+            self.dispatchers, self._turn(language), self.settings.dub_songs,
         )  # fmt: skip
+        durations = DurationBook(self.settings.config_dir / "durations.json")
         wording = translating.wording(
-            language, slots,
+            language, slots, self._laws(language.code, durations),
             lambda: stage_progress("analyse", report),
             lambda: stage_progress("translate", report),
         )  # fmt: skip
@@ -102,7 +101,7 @@ class TrackMaker:
             log.warning("language", note=note)
         report("cast", share_before("cast"))
         speaking = stage_progress("synthesize", report)
-        parts, fitted = self._speak(language, wording, slots, translating, speaking)
+        parts, fitted = self._speak(language, wording, slots, translating, durations, speaking)
         _refuse_holes(_left_silent(parts, fitted), len(fitted), language)
         _refuse_misspoken(fitted, self.settings.qa_fail_share, language)
         return self.finish(language, parts, fitted, notes, stage_progress("mix", report))
@@ -147,6 +146,7 @@ class TrackMaker:
         wording: Wording,
         slots: Sequence[Span],
         translating: Translating,
+        durations: DurationBook,
         progress: Progress,
     ) -> tuple[list[Part], list[FittedTake]]:
         code = language.code
@@ -174,7 +174,7 @@ class TrackMaker:
                 turn=self._turn(language),
                 listener=self.listener(language, voices),
                 printer=self.printer(),
-                durations=translating.durations,
+                durations=durations,
             )
             key = content_key(
                 [part.key for part in parts], self.settings.max_speedup, studio.listener is not None
@@ -188,7 +188,7 @@ class TrackMaker:
         self, wording: Sequence[TranslatedLine], slots: Sequence[Span], voices: Sequence[Voice]
     ) -> list[Part]:
         known, speakers = self.understood, self._speakers()
-        cast = cast_voices(speakers, voices, can_be_cloned(known.references))
+        cast = self._cast(voices)
         instead = stand_ins(speakers, voices, cast)
         lent = borrowed_from(speakers, known.references)
         return [
@@ -204,6 +204,24 @@ class TrackMaker:
             )
             for line, said, slot in zip(known.lines, wording, slots, strict=True)
         ]
+
+    def _cast(self, voices: Sequence[Voice]) -> dict[int, Voice]:
+        return cast_voices(self._speakers(), voices, can_be_cloned(self.understood.references))
+
+    def _laws(self, code: str, book: DurationBook) -> dict[int, Law]:
+        """Return how long texts take each speaker's voice, as far as that was ever learned.
+
+        As this job first found it: a later run asks the translator the same.
+        """
+        name = f"laws.{code}"
+        laws = self.work.kept(name, dict[int, Law])
+        if laws is None:
+            voices = book.voices(code)
+            cast = {n: voice.id for n, voice in self._cast(voices).items()} if voices else {}
+            speakers = {line.speaker for line in self.understood.lines}
+            laws = {n: book.law(code, cast.get(n, "")) for n in sorted(speakers)}
+            self.work.keep(name, dict[int, Law], laws)
+        return laws
 
     def listener(self, language: Language, voices: Sequence[Voice]) -> Listener | None:
         """Return who listens to takes, where that is wished and would tell something."""

@@ -9,13 +9,14 @@ wrong, and left out when it still does: source text is never spoken in place of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from itertools import groupby
 
 from dubarr_watch.dubbing.asking import ALONE, Asking, ask_for_all
+from dubarr_watch.dubbing.durations import Law
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.wording_checks import DENSE
@@ -63,7 +64,7 @@ def translate_lines(
     source: str,
     target: str,
     slots_s: Sequence[float],
-    chars_per_s: float,
+    laws: Mapping[int, Law],
     cues: Sequence[Cue] = (),
     songs: Set[int] = frozenset(),
     asking: Asking = ALONE,
@@ -77,7 +78,7 @@ def translate_lines(
         source: ISO 639-1 code of the lines.
         target: ISO 639-1 code of the result.
         slots_s: For each line the seconds its take may fill.
-        chars_per_s: Characters that the target voice speaks in a second.
+        laws: How long texts take to say, by speaker.
         cues: Subtitles in the target language; their wording is used where they lie on a line.
         songs: Indices of the lines that are sung and get no wording.
         asking: What goes along with a question, and where it queues.
@@ -93,7 +94,7 @@ def translate_lines(
             id=part[0].index,
             text=" ".join(line.text for line in part),
             speaker=part[0].speaker,
-            max_chars=_budget(sum(slots_s[line.index] for line in part), chars_per_s),
+            max_chars=_budget([slots_s[line.index] for line in part], laws[part[0].speaker]),
         )
         for part in sentences
     ]
@@ -145,8 +146,9 @@ def split_wording(text: str, durations_s: Sequence[float]) -> list[str]:
     return [*pieces, "".join(words[start:]).strip()]
 
 
-def _budget(slot_s: float, chars_per_s: float) -> int:
-    return max(MIN_BUDGET_CHARS, round(slot_s * chars_per_s * BUDGET_SLACK))
+def _budget(slots_s: Sequence[float], law: Law) -> int:
+    chars = law.chars(sum(slots_s), takes=len(slots_s))
+    return max(MIN_BUDGET_CHARS, round(chars * BUDGET_SLACK))
 
 
 def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, TranslatedLine]:

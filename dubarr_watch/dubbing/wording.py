@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from dubarr_watch.dubbing.asking import Asking
 from dubarr_watch.dubbing.dub import Understood
-from dubarr_watch.dubbing.durations import DurationBook, Law
+from dubarr_watch.dubbing.durations import Law
 from dubarr_watch.dubbing.songs import sung_lines
 from dubarr_watch.dubbing.subtitles import FoundSubtitles, find_subtitles
 from dubarr_watch.dubbing.transcript import Line
@@ -67,7 +67,6 @@ class Translating:
         control: Cancel, stall and priority.
         book: What it costs is noted here.
         dispatchers: Where requests of all jobs are queued.
-        durations: How long texts take to say, as far as that is known.
         turn: Place of the language in the job.
         dub_songs: DUB_SONGS.
     """
@@ -80,7 +79,6 @@ class Translating:
     control: JobControl
     book: UsageBook
     dispatchers: Dispatchers | None
-    durations: DurationBook
     turn: int = 0
     dub_songs: bool = False
 
@@ -88,6 +86,7 @@ class Translating:
         self,
         language: Language,
         slots: Sequence[Span],
+        laws: Mapping[int, Law],
         analysing: Callable[[], Progress],
         translating: Callable[[], Progress],
     ) -> Wording:
@@ -96,6 +95,7 @@ class Translating:
         Args:
             language: Which.
             slots: For each line the time it may fill.
+            laws: How long texts take to say, by speaker.
             analysing: Announces the analysis, if there is one, and returns its progress.
             translating: The same of the translation.
 
@@ -120,17 +120,16 @@ class Translating:
                         lambda: translator().analyse(self._question(code, spoken), progress=told)
                     ),
                 )  # fmt: skip
-            chars_per_s = self._chars_per_s(code)
             told = translating()
             lines = self.work.stage(
-                "translate", code, content_key(key, film, chars_per_s), list[TranslatedLine],
+                "translate", code, content_key(key, film, laws), list[TranslatedLine],
                 lambda: translate_lines(
                     known.lines,
                     translator,
                     source=known.language,
                     target=code,
                     slots_s=[slot.duration_s for slot in slots],
-                    chars_per_s=chars_per_s,
+                    laws=laws,
                     cues=cues,
                     songs=songs,
                     asking=self._asking(film),
@@ -155,15 +154,6 @@ class Translating:
                 return started[0]
 
             yield start
-
-    def _chars_per_s(self, code: str) -> float:
-        """Return the rate of a language as this job first found it: a later run asks the same."""
-        name = f"rate.{code}"
-        law = self.work.kept(name, Law)
-        if law is None:
-            law = self.durations.law(code)
-            self.work.keep(name, Law, law)
-        return round(law.chars_per_s, 1)
 
     def _songs(self, subtitles: FoundSubtitles) -> frozenset[int]:
         if self.dub_songs:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubarr_watch.dubbing.asking import ALONE, BATCH_TEXTS, CONTEXT_TEXTS, Asking
+from dubarr_watch.dubbing.durations import Law
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import (
@@ -75,6 +76,9 @@ def rotated(request: TranslationRequest) -> dict[int, str]:
     return {text.id: text.text.translate(ROTATED) for text in request.texts}
 
 
+LAWS = {0: Law(0.0, 1 / 15)}
+
+
 def line(index: int, text: str, *, sentence: int | None = None, lasts_s: float = 2.0) -> Line:
     start_s = index * 5.0
     return Line(index, start_s, start_s + lasts_s, 0, text, index if sentence is None else sentence)
@@ -95,7 +99,7 @@ def translated(
         source="en",
         target="es",
         slots_s=slots_s or [4.95] * len(lines),
-        chars_per_s=15,
+        laws=LAWS,
         cues=cues,
         asking=asking,
         progress=progress,
@@ -205,7 +209,7 @@ class TestWholeSentences:
             raise AssertionError("started")
 
         found = translate_lines(
-            [], never, source="en", target="es", slots_s=[], chars_per_s=15
+            [], never, source="en", target="es", slots_s=[], laws={}
         )  # fmt: skip
         assert found == []
 
@@ -360,7 +364,7 @@ class TestSubtitles:
 
         cues = [Cue(n * 5.0, n * 5.0 + 2, f"Línea {n}") for n in range(3)]
         found = translate_lines(
-            self.LINES, never, source="en", target="es", slots_s=[4.0] * 3, chars_per_s=15,
+            self.LINES, never, source="en", target="es", slots_s=[4.0] * 3, laws=LAWS,
             cues=cues,
         )  # fmt: skip
         assert [said.text for said in found] == ["Línea 0", "Línea 1", "Línea 2"]
