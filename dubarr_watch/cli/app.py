@@ -7,7 +7,19 @@ import sys
 import typer
 
 from dubarr_watch import __version__
-from dubarr_watch.cli import demo, doctor, dub, jobs, models, redo, report, restore, run, status
+from dubarr_watch.cli import (
+    demo,
+    doctor,
+    dub,
+    jobs,
+    languages,
+    models,
+    redo,
+    report,
+    restore,
+    run,
+    status,
+)
 from dubarr_watch.cli.common import exit_code_of, show_error
 from dubarr_watch.errors import DubarrError
 
@@ -20,7 +32,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the input cannot be dubbed, "
     "4 something that you must provide is missing.",
 )
-for module in (run, dub, status, report, redo, jobs, models, doctor, restore, demo):
+for module in (run, dub, status, report, redo, jobs, models, languages, doctor, restore, demo):
     module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""`dubarr-watch models` and `languages`: what a profile is made of, and what it is good at."""
+"""`dubarr-watch models`: what a profile is made of."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from dubarr_watch.engines.catalog import (
     ModelState,
     ModelStatus,
 )
-from dubarr_watch.engines.embedded_languages import describe_languages, embedded_languages
 from dubarr_watch.errors import ExitCode, printable
 from dubarr_watch.settings import Settings
 
@@ -39,7 +38,6 @@ def register(app: typer.Typer) -> None:
     group.command("pull")(pull)
     group.command("verify")(verify)
     app.add_typer(group, name="models")
-    app.command("languages")(languages)
 
 
 def list_models(json_: bool = _JSON) -> None:
@@ -112,16 +110,6 @@ def verify(names: list[str] | None = _NAMES, json_: bool = _JSON) -> None:
             raise typer.Exit(ExitCode.FAILED)
         if "missing" in states:
             raise typer.Exit(ExitCode.USER_MUST_PROVIDE)
-
-
-def languages(json_: bool = _JSON) -> None:
-    """Say which languages the embedded profile dubs well into, and which not."""
-    if json_:
-        print_json(
-            {"languages": [asdict(one) | {"well": one.well} for one in embedded_languages()]}
-        )
-    else:
-        out.print(describe_languages(), markup=False)
 
 
 def _models(settings: Settings, names: list[str] | None) -> ModelList:

@@ -79,7 +79,7 @@ def check_packages(name: str, settings: Settings) -> CheckResult:
     """Say whether the packages of the full profile are installed, where it is in use."""
     if settings.mock_mode or resolve_profile(settings) is not Profile.FULL:
         return skipped(name, "The full profile is not in use.")
-    require_full_packages()
+    require_full_packages(settings)
     return ok(name, "All packages of the full profile are installed.")
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from dubarr_watch.errors import ToolMissing
+from dubarr_watch.settings import Settings, TtsModel
 
 # What the engines import: of each extra requirement, the module that it is for.
 _MODULES = {
@@ -33,13 +34,20 @@ def full_packages_missing(packages: Sequence[str] | None = None) -> list[str]:
     return [name for name in wanted if name in known and not _is_there(known[name])]
 
 
-def require_full_packages(packages: Sequence[str] | None = None) -> None:
-    """Do nothing when the packages are there.
+def require_full_packages(settings: Settings) -> None:
+    """Do nothing when the packages are there that the settings make use of.
 
     Raises:
         ToolMissing: One or more are not; the hint says how to install them.
     """
-    missing = full_packages_missing(packages)
+    missing = full_packages_missing()
+    if settings.tts_model is not TtsModel.ELEVENLABS:
+        missing = [name for name in missing if name != "elevenlabs"]
+    if missing == ["elevenlabs"]:
+        raise ToolMissing(
+            "TTS_MODEL=elevenlabs needs the package elevenlabs, which is not installed.",
+            hint="Install it: make full. Or choose another TTS_MODEL.",
+        )
     if missing:
         raise ToolMissing(
             f"The full profile needs packages that are not installed: {', '.join(missing)}.",

@@ -12,7 +12,7 @@ from dubarr_watch.engines.embedded_languages import embedded_languages
 from dubarr_watch.engines.host import usable_threads
 from dubarr_watch.engines.needs import DEMUCS_NEED, PYANNOTE_NEED
 from dubarr_watch.engines.specs import EngineSpecs
-from dubarr_watch.engines.speech_languages import OPENAI_SPEECH_LANGUAGES
+from dubarr_watch.engines.speech_languages import ELEVENLABS_LANGUAGES, OPENAI_SPEECH_LANGUAGES
 from dubarr_watch.engines.whisper_sizes import whisper_need
 from dubarr_watch.engines.xtts_languages import XTTS_LANGUAGES
 from dubarr_watch.gpu.plan import Placement, Plan, StageNeed, Where
@@ -217,7 +217,8 @@ def _synthesizer(settings: Settings) -> tuple[EngineSpec, StageNeed, frozenset[s
                 "api_key": key.get_secret_value() if key else "",
                 "model": settings.elevenlabs_model,
             }
-            return _service("elevenlabs_speech:ElevenLabsSynthesizer", options, None)
+            speaks = ELEVENLABS_LANGUAGES.get(settings.elevenlabs_model)
+            return _service("elevenlabs_speech:ElevenLabsSynthesizer", options, speaks)
         case TtsModel.KOKORO:
             spec = _sidecar(settings, "kokoro", {}, None)
             codes = frozenset(one.code for one in embedded_languages())

@@ -26,7 +26,7 @@ def look_for_devices(profile: Profile, settings: Settings) -> Inventory:
     """
     if settings.mock_mode or profile is not Profile.FULL:
         return read_inventory(Device.CPU)
-    require_full_packages()
+    require_full_packages(settings)
     return read_inventory(settings.device)
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from dubarr_watch.cli.pull_progress import LINE_EVERY_S, shown_progress
 from dubarr_watch.engines import catalog
 from dubarr_watch.engines.catalog import Model, ModelFile, ModelList, PullProgress
+from dubarr_watch.engines.xtts_languages import XTTS_LANGUAGES
 from tests.cli.conftest import Call, Home
 from tests.engines.hubserver import HubServer
 
@@ -211,6 +212,52 @@ def test_languages_are_told_for_people_and_programs(call: Call, home: Home) -> N
         "code": "es", "name": "Spanish", "speech": "kokoro", "translation": "fair", "well": True,
     }  # fmt: skip
     assert known["pl"]["well"] is False
+
+
+FULL = {"PROFILE": "full", "OPENAI_API_KEY": "made-up", "HF_TOKEN": "made-up",
+        "COQUI_TOS_AGREED": "true"}  # fmt: skip
+
+
+def test_languages_are_those_of_the_profile_in_use(
+    call: Call, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its voice speaks, and which of those nobody listens to."""
+    for name, value in FULL.items():
+        monkeypatch.setenv(name, value)
+    told = call("languages").stdout
+    assert "The full profile with XTTS v2 dubs" in told
+    assert "into 17 languages:" in told
+    assert "German (de)" in told
+    document = call("languages", "--json").document
+    assert (document["profile"], document["speech"]) == ("full", "XTTS v2")
+    assert {one["code"] for one in document["languages"]} == set(XTTS_LANGUAGES)
+    assert all(one["checked"] for one in document["languages"])
+    assert {"code": "cy", "name": "Welsh"} in document["heard"]
+
+
+def test_languages_of_a_voice_that_has_to_be_asked(
+    call: Call, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of one whose languages Whisper does not all know."""
+    for name, value in {**FULL, "TTS_MODEL": "elevenlabs", "ELEVENLABS_API_KEY": "made-up"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ELEVENLABS_MODEL", "eleven_of_tomorrow")
+    assert "ElevenLabs is asked when a job starts" in call("languages").stdout
+    assert call("languages", "--json").document["languages"] is None
+    monkeypatch.setenv("ELEVENLABS_MODEL", "eleven_v3")
+    told = call("languages").stdout
+    assert "of these nobody listens to the takes:" in told
+    unchecked = [o["code"] for o in call("languages", "--json").document["languages"]
+                 if not o["checked"]]  # fmt: skip
+    assert "ceb" in unchecked
+    assert "de" not in unchecked
+
+
+def test_languages_are_listed_before_all_keys_are_set(
+    call: Call, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROFILE", "full")
+    assert "The full profile with XTTS v2" in call("languages").stdout
 
 
 def _text(console: Console) -> str:

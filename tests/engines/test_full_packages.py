@@ -11,14 +11,16 @@ import pytest
 import tomllib
 
 from dubarr_watch.engines.full_packages import full_packages_missing, require_full_packages
+from dubarr_watch.engines.placing import look_for_devices
 from dubarr_watch.errors import ToolMissing
+from dubarr_watch.settings import Profile, load_settings
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_with_make_full_nothing_is_missing() -> None:
     assert full_packages_missing() == []
-    require_full_packages()
+    require_full_packages(load_settings(tts_model="elevenlabs"))
 
 
 def test_what_is_missing_is_named_with_the_way_to_install_it(
@@ -34,11 +36,32 @@ def test_what_is_missing_is_named_with_the_way_to_install_it(
     monkeypatch.setattr(importlib.util, "find_spec", without_two)
     assert full_packages_missing() == ["torch", "pyannote.audio"]
     assert full_packages_missing(["torch", "demucs"]) == ["torch"]
-    require_full_packages(["demucs", "elevenlabs"])
     with pytest.raises(ToolMissing, match=r"torch, pyannote\.audio") as caught:
-        require_full_packages()
+        require_full_packages(load_settings())
     assert "make full" in caught.value.hint
     assert caught.value.exit_code == 4
+
+
+def test_the_package_of_elevenlabs_is_wanted_by_who_chose_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Everybody else can do without it."""
+    real = importlib.util.find_spec
+
+    def without(name: str, package: str | None = None) -> object:
+        return None if name == "elevenlabs" else real(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    require_full_packages(load_settings(tts_model="xtts"))
+    with pytest.raises(ToolMissing, match="TTS_MODEL=elevenlabs needs the package") as caught:
+        require_full_packages(load_settings(tts_model="elevenlabs"))
+    assert "make full" in caught.value.hint
+    chosen = load_settings(
+        profile="full", tts_model="elevenlabs", elevenlabs_api_key="made-up", hf_token="made-up",
+        openai_api_key="made-up",
+    )  # fmt: skip
+    with pytest.raises(ToolMissing, match="TTS_MODEL=elevenlabs"):
+        look_for_devices(Profile.FULL, chosen)
 
 
 def test_a_look_imports_none_of_them() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dubarr_watch.engines.registry import EngineSpecs, made_by, planned, specs_for
+from dubarr_watch.engines.speech_languages import ELEVENLABS_LANGUAGES, OPENAI_SPEECH_LANGUAGES
 from dubarr_watch.engines.xtts_languages import XTTS_LANGUAGES
 from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.gpu.plan import make_plan
@@ -186,9 +188,31 @@ class TestLanguages:
         assert specs.refusal(parse_language("es")) == ""
         assert "`dubarr-watch languages`" in specs.refusal(parse_language("ja"))
 
-    def test_a_service_is_asked(self) -> None:
-        """It may learn a language any day."""
-        assert full(tts_model="elevenlabs")[0].refusal(parse_language("cy")) == ""
+    @pytest.mark.parametrize(
+        ("model", "spoken", "refused"),
+        [
+            ("eleven_multilingual_v2", ("es", "fil", "tl"), ("hu", "cy")),
+            ("eleven_flash_v2_5", ("es", "hu", "no", "vi"), ("cy",)),
+            ("eleven_flash_v2", ("en",), ("es",)),
+            ("eleven_v3", ("es", "hu", "cy", "ceb"), ("eo",)),
+        ],
+    )
+    def test_what_a_model_of_elevenlabs_does_not_speak_is_known_without_asking(
+        self, model: str, spoken: Sequence[str], refused: Sequence[str]
+    ) -> None:
+        specs, _ = full(tts_model="elevenlabs", elevenlabs_model=model)
+        assert all(specs.refusal(parse_language(code)) == "" for code in spoken)
+        for code in refused:
+            assert "ElevenLabs does not speak" in specs.refusal(parse_language(code))
+
+    def test_of_a_model_that_nobody_knows_the_service_is_asked(self) -> None:
+        specs, _ = full(tts_model="elevenlabs", elevenlabs_model="eleven_of_tomorrow")
+        assert specs.refusal(parse_language("cy")) == ""
+
+    def test_all_codes_are_languages_of_ours(self) -> None:
+        codes = set().union(OPENAI_SPEECH_LANGUAGES, XTTS_LANGUAGES, *ELEVENLABS_LANGUAGES.values())
+        assert {parse_language(code).code for code in codes} == codes
+        assert len(ELEVENLABS_LANGUAGES["eleven_v3"] - {"fil"}) == 74
 
 
 @pytest.mark.parametrize("profile", [Profile.EMBEDDED, Profile.FULL])
