@@ -156,7 +156,7 @@ def plan_fits(lines: Sequence[FitLine], limits: Limits) -> list[FitPlan]:
 
 
 def plan_in_slots(
-    lines: Sequence[FitLine], slots: Sequence[Span], max_speedup: float
+    lines: Sequence[FitLine], slots: Sequence[Span], max_speedup: float, free_from_s: float = 0.0
 ) -> list[FitPlan]:
     """Return a plan for each line, in slots that are known already.
 
@@ -164,9 +164,9 @@ def plan_in_slots(
         lines: In order of start.
         slots: As from `slots_of`.
         max_speedup: MAX_SPEEDUP.
+        free_from_s: When takes before these lines have ended, and the guard after them.
     """
     plans: list[FitPlan] = []
-    free_from_s = 0.0
     for line, slot in zip(lines, slots, strict=True):
         plan = _plan(line, slot, free_from_s, max_speedup)
         if plan.duration_s > 0:

@@ -17,7 +17,7 @@ from dubarr_watch.dubbing.proof import Proof, prove
 from dubarr_watch.dubbing.results import LanguageResult
 from dubarr_watch.dubbing.retakes import retake
 from dubarr_watch.dubbing.similarity import similarities
-from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, fit_takes
+from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, fit_again
 from dubarr_watch.dubbing.track import TrackMaker
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video, open_video
@@ -99,9 +99,9 @@ class _Bench:
             raise WrongUsage(
                 "There is nothing to say in this line.", hint='Give it a wording: --text "..."'
             )
-        fresh = self._spoken(dub, part, before.take if text is None else None)
-        parts, fitted = [*dub.parts], [*dub.fitted]
-        parts[place], fitted[place] = part, fresh
+        parts = [*dub.parts]
+        parts[place] = part
+        fitted = self._spoken(dub, parts, place, before.take if text is None else None)
         self.redo.control.report("mix", 0.5)
         told = self.redo.control.report
         return self._maker().finish(
@@ -109,7 +109,9 @@ class _Bench:
             lambda done, total: told("mix", 0.5 + 0.3 * done / total if total else 0.5),
         )  # fmt: skip
 
-    def _spoken(self, dub: Dub, part: Part, before: Take | None) -> FittedTake:
+    def _spoken(
+        self, dub: Dub, parts: list[Part], place: int, before: Take | None
+    ) -> list[FittedTake]:
         redo, code = self.redo, dub.language.code
         redo.control.report("synthesize", 0.1)
         folder = _new_folder(self.work.folder / "takes" / code)
@@ -124,13 +126,14 @@ class _Bench:
                 redo.settings.max_speedup, redo.control.cancelled, job=redo.job.id,
                 listener=listener, printer=self._maker().printer(),
             )  # fmt: skip
+            part = parts[place]
             take = _take(part, before, studio)
             take, proof = _proven(part, take, studio, listener)
-        proofs = {part.line.index: proof} if proof else {}
-        made = {part.line.index: take}
-        (fitted,) = fit_takes([part], made, studio, proofs)
-        alike = similarities([part], made, studio.printer) if studio.printer else {}
-        return replace(fitted, similarity=alike.get(part.line.index))
+        fitted = fit_again(parts, dub.fitted, place, take, studio, proof)
+        index = part.line.index
+        alike = similarities([part], {index: take}, studio.printer) if studio.printer else {}
+        fitted[place] = replace(fitted[place], similarity=alike.get(index))
+        return fitted
 
     def publish(self, dub: Dub, meter: MemoryMeter) -> LanguageResult:
         redo = self.redo

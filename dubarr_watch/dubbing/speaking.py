@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dubarr_watch.dubbing.fit_planner import FitLine, FitPlan, plan_in_slots
+from dubarr_watch.dubbing.fit_planner import EARLY_S, GUARD_S, FitLine, FitPlan, plan_in_slots
 from dubarr_watch.dubbing.fitting import Fit, Outcome, Take
 from dubarr_watch.dubbing.hearing_ahead import hearing_ahead
 from dubarr_watch.dubbing.proof import Proof, prove
@@ -19,7 +19,7 @@ from dubarr_watch.dubbing.similarity import similarities
 from dubarr_watch.dubbing.studio import Part, Studio, TakeKeeper
 from dubarr_watch.dubbing.take_audio import take_shape, write_changed
 
-__all__ = ["FittedTake", "Part", "Studio", "TakeKeeper", "fit_takes", "speak_lines"]
+__all__ = ["FittedTake", "Part", "Studio", "TakeKeeper", "fit_again", "fit_takes", "speak_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class FittedTake:
     outcome: Outcome
     proof: Proof | None = None
     similarity: float | None = None
+
+    @property
+    def end_s(self) -> float:
+        """When it ends; never, where it is not heard."""
+        return self.placed_s + self.fit.duration_s if self.path else float("-inf")
 
 
 def speak_lines(parts: Sequence[Part], studio: Studio) -> list[FittedTake]:
@@ -84,12 +89,65 @@ def fit_takes(
         proofs: What was heard in takes, by index.
     """
     known = proofs or {}
-    own = [takes.get(part.line.index) for part in parts]
-    plans = _plans(parts, own, studio)
-    return [
-        _proven(_fitted(part, take, plan, studio), known.get(part.line.index))
-        for part, take, plan in zip(parts, own, plans, strict=True)
-    ]
+    fitted: list[FittedTake] = []
+    free_from_s = 0.0
+    for part in parts:
+        take = takes.get(part.line.index)
+        plan = _plan(part, take, free_from_s, studio)
+        done = _proven(_fitted(part, take, plan, studio), known.get(part.line.index))
+        free_from_s = max(free_from_s, done.end_s + GUARD_S)
+        fitted.append(done)
+    return fitted
+
+
+def fit_again(
+    parts: Sequence[Part],
+    before: Sequence[FittedTake],
+    place: int,
+    take: Take,
+    studio: Studio,
+    proof: Proof | None = None,
+) -> list[FittedTake]:
+    """Return all lines as they will be heard with another take of one of them.
+
+    What lines after it had borrowed of its time, or it of theirs, is planned again; the others
+    stay as they are.
+
+    Args:
+        parts: The lines, in order of start.
+        before: What each of them got.
+        place: Which of them has another take.
+        take: That take.
+        studio: Where; its folder gets the files of what changes.
+        proof: What was heard in the take.
+    """
+    fitted = [*before]
+    reach_s = before[place].end_s
+    free_from_s = max([0.0, *(done.end_s + GUARD_S for done in before[:place])])
+    for i, part in enumerate(parts[place:], start=place):
+        own, heard = (take, proof) if i == place else (before[i].take, before[i].proof)
+        if i > place and part.slot.start_s - EARLY_S - GUARD_S >= reach_s:
+            break
+        plan = _plan(part, own, free_from_s, studio)
+        if i == place or (plan.start_s, _change(plan)) != (before[i].placed_s, before[i].fit):
+            done = _proven(_fitted(part, own, plan, studio), heard)
+            alike = before[i].similarity if i > place else None
+            fitted[i] = replace(done, similarity=alike)
+            reach_s = max(reach_s, before[i].end_s, done.end_s)
+        free_from_s = max(free_from_s, fitted[i].end_s + GUARD_S)
+    return fitted
+
+
+def _plan(part: Part, take: Take | None, free_from_s: float, studio: Studio) -> FitPlan:
+    """Plan one take; it is only listened to for its pauses where it is too long."""
+    line = _fit_line(part, take)
+    (plan,) = plan_in_slots([line], [part.slot], studio.max_speedup, free_from_s)
+    if take is None or plan.wanted_s is None:
+        return plan
+    studio.stop_if_cancelled()
+    shape = take_shape(take.path, take.text)
+    line = replace(line, pauses=shape.pauses, word_ends_s=shape.word_ends_s)
+    return plan_in_slots([line], [part.slot], studio.max_speedup, free_from_s)[0]
 
 
 def _proven(done: FittedTake, proof: Proof | None) -> FittedTake:
@@ -99,19 +157,6 @@ def _proven(done: FittedTake, proof: Proof | None) -> FittedTake:
     return replace(done, outcome=outcome, proof=proof)
 
 
-def _plans(parts: Sequence[Part], takes: Sequence[Take | None], studio: Studio) -> list[FitPlan]:
-    """Plan all takes; only those that are too long have to be listened to for their pauses."""
-    slots = [part.slot for part in parts]
-    lines = [_fit_line(part, take) for part, take in zip(parts, takes, strict=True)]
-    plans = plan_in_slots(lines, slots, studio.max_speedup)
-    for i, (take, plan) in enumerate(zip(takes, plans, strict=True)):
-        if take is not None and plan.wanted_s is not None:
-            studio.stop_if_cancelled()
-            shape = take_shape(take.path, take.text)
-            lines[i] = replace(lines[i], pauses=shape.pauses, word_ends_s=shape.word_ends_s)
-    return plan_in_slots(lines, slots, studio.max_speedup)
-
-
 def _fit_line(part: Part, take: Take | None) -> FitLine:
     length_s = take.duration_s if take else 0.0
     return FitLine(part.line.start_s, part.line.end_s, length_s, lane=part.line.speaker)
@@ -119,15 +164,18 @@ def _fit_line(part: Part, take: Take | None) -> FitLine:
 
 def _fitted(part: Part, take: Take | None, plan: FitPlan, studio: Studio) -> FittedTake:
     studio.stop_if_cancelled()
-    change = Fit(
-        plan.speed, plan.duration_s, plan.trimmed, plan.cut_s, tuple(why.value for why in plan.why)
-    )
+    change = _change(plan)
     if take is None or plan.duration_s <= 0:
         outcome = Outcome.SONG if part.song else Outcome.SILENT
         return FittedTake(take, None, plan.start_s, change, outcome)
     path = take.path
     if plan.speed != 1.0 or plan.cuts:
-        path = take.path.with_name(f"{take.path.stem}-fit.wav")
+        path = studio.folder / f"{take.path.stem}-fit.wav"
         write_changed(take.path, path, plan.cuts, plan.speed)
     outcome = Outcome.TRIMMED if change.trimmed else take.outcome
     return FittedTake(take, path, plan.start_s, change, outcome)
+
+
+def _change(plan: FitPlan) -> Fit:
+    why = tuple(one.value for one in plan.why)
+    return Fit(plan.speed, plan.duration_s, plan.trimmed, plan.cut_s, why)
