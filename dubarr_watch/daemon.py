@@ -40,6 +40,7 @@ from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import Library
 from dubarr_watch.library.mounts import filesystem_kind, locks_are_shared_late
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
+from dubarr_watch.neighbours.inbox import Inbox
 from dubarr_watch.notify import Notifier, event_for
 from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.serving import open_page
@@ -197,13 +198,16 @@ class Daemon:
             upkeep = Upkeep(settings, workshop.store)
             notifier = Notifier(settings, workshop.store)
             library = Library(settings, workshop.store, self._bell.ring, refusal=workshop.refusal)
+            inbox = Inbox(settings, workshop.store, library)
             upkeep.start()
             notifier.start()
             library.start()
+            inbox.start()
             try:
-                with serve(workshop.store, self._works(workshop, library)):
+                with serve(workshop.store, self._works(workshop, library, inbox)):
                     self._work(workshop, library, notifier)
             finally:
+                inbox.stop()
                 library.stop()
                 notifier.stop()
                 upkeep.stop()
@@ -216,7 +220,7 @@ class Daemon:
         if self._workers is not None:
             self._workers.stop()
 
-    def _works(self, workshop: Workshop, library: Library) -> Works:
+    def _works(self, workshop: Workshop, library: Library, inbox: Inbox) -> Works:
         return Works(
             profile=workshop.profile,
             look_at=library.look_at,
@@ -224,6 +228,7 @@ class Daemon:
             ring=self._bell.ring,
             working=lambda: self._workers is not None and self._workers.alive,
             refusal=workshop.refusal,
+            hear=inbox.put,
         )
 
     def _work(self, workshop: Workshop, library: Library, notifier: Notifier) -> None:

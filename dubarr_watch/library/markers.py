@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -139,6 +139,18 @@ def parse_marker(name: MarkerName, content: bytes) -> Wish:
         else:
             rest.append(line)
     return Wish(tuple(parse_languages("\n".join(rest))), _job_options(options))
+
+
+def parse_options(values: Mapping[str, str]) -> JobOptions:
+    """Return options that were given one by one, under the names and values of a marker's.
+
+    Raises:
+        WrongUsage: One of them, or its value, does not exist.
+    """
+    options: dict[str, str] = {}
+    for name, value in values.items():
+        _take_option(options, name.strip().lower(), value.strip().lower())
+    return _job_options(options)
 
 
 def decode_marker(content: bytes) -> str:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from dubarr_watch import __version__
 from dubarr_watch.errors import DubarrError, printable
-from dubarr_watch.web import api
+from dubarr_watch.web import api, webhooks
 from dubarr_watch.web.desk import Desk
 from dubarr_watch.web.gate import Gate
 from dubarr_watch.web.problems import Problem, problem, problem_of
@@ -26,8 +26,8 @@ from dubarr_watch.web.throttle import Throttle
 THREADS = 6
 """Requests that are worked on at a time; each thread has a connection to the database."""
 
-MAX_BODY_BYTES = 1 << 20
-"""Of every request but uploads; webhooks and forms need a few KiB."""
+MAX_BODY_BYTES = 4 << 20
+"""Of every request but uploads; a webhook about a series with 1000 files has 1.5 MB."""
 
 
 def create_app(desk: Desk) -> FastAPI:
@@ -53,6 +53,7 @@ def create_app(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     app.include_router(api.router)
+    app.include_router(webhooks.router)
     return app
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import LibraryHealth
+from dubarr_watch.neighbours.inbox import Receipt
 from dubarr_watch.settings import Profile
 
 
@@ -22,6 +23,7 @@ class Works:
         ring: Tells the workers that there may be a job.
         working: Whether every worker lives.
         refusal: Says why a language cannot be dubbed into; empty when it can.
+        hear: Takes a webhook's payload; see `Inbox.put`.
     """
 
     profile: Profile
@@ -30,3 +32,4 @@ class Works:
     ring: Callable[[], None]
     working: Callable[[], bool]
     refusal: Callable[[Language], str]
+    hear: Callable[[object], Receipt]

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import LibraryHealth
+from dubarr_watch.neighbours.inbox import Receipt
 from dubarr_watch.settings import Profile
 from dubarr_watch.web.app import create_app, guarded
 from dubarr_watch.web.credentials import Credentials
@@ -85,6 +86,7 @@ class Told:
     refusal: Callable[[Language], str] = lambda language: ""
     looked_at: list[Path] = field(default_factory=list)
     rung: list[None] = field(default_factory=list)
+    hear: Callable[[object], Receipt] = lambda payload: Receipt(1, "", "")
 
     def works(self) -> Works:
         """Return it as the desk takes it."""
@@ -95,6 +97,7 @@ class Told:
             ring=lambda: self.rung.append(None),
             working=lambda: self.working,
             refusal=lambda language: self.refusal(language),
+            hear=self.hear,
         )
 
 

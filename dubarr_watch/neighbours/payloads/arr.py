@@ -18,6 +18,7 @@ from dubarr_watch.neighbours.payloads.reading import (
     Renamed,
     Test,
     What,
+    event_of,
     part,
     parts,
     path_of,
@@ -64,7 +65,7 @@ _EITHER = "Radarr or Sonarr"
 
 def parse(payload: Payload) -> News | None:
     """Return what Radarr or Sonarr says, or nothing when neither of them sent it."""
-    event = text(payload, "eventType")[:40]
+    event = event_of(payload, "eventType")
     if not event:
         return None
     for sender in (_RADARR, _SONARR):

@@ -11,8 +11,8 @@ from dubarr_watch.neighbours.payloads.reading import (
     Test,
     Wanted,
     What,
+    event_of,
     path_of,
-    text,
     texts,
 )
 
@@ -29,7 +29,7 @@ _WORTH_IT = frozenset(
 
 def parse(payload: Payload) -> News | None:
     """Return what the payload asks for, or nothing when it names no file."""
-    event = (text(payload, "event") or text(payload, "action"))[:40]
+    event = event_of(payload, "event") or event_of(payload, "action")
     for sender, key, known_by in (
         ("Bazarr", "episode", ("subtitles", "subtitles_language", "subtitles_language_code2")),
         ("Tautulli", "file", ("action", "event", "rating_key")),

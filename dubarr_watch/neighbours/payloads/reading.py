@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dubarr_watch.errors import UnknownLanguage
+from dubarr_watch.errors import UnknownLanguage, printable
 from dubarr_watch.languages import parse_language
 
 Payload = Mapping[str, object]
@@ -15,6 +15,7 @@ MAX_FILES = 5000
 """Files that one payload may name; a long-running series has fewer."""
 
 _PATH_CHARS = 4096
+_EVENT_CHARS = 40
 _LANGUAGES, _LANGUAGE_CHARS = 50, 40
 _UNKNOWN = frozenset({"", "und", "unknown", "original", "any"})
 
@@ -117,6 +118,11 @@ def text(payload: Payload, key: str) -> str:
     """Return a text, trimmed; empty when there is none."""
     found = payload.get(key)
     return found.strip() if isinstance(found, str) else ""
+
+
+def event_of(payload: Payload, key: str) -> str:
+    """Return what a sender calls its event, fit to be shown."""
+    return printable(text(payload, key)[:_EVENT_CHARS])[:_EVENT_CHARS]
 
 
 def texts(payload: Payload, key: str) -> list[str]:
