@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -28,6 +29,8 @@ KEPT = 500
 MAX_ATTEMPTS = 3
 _RETRY_S = 2.0
 _IDLE_S = 60.0
+_QUIET_S = 0.1
+_MOST_WAIT_S = 2.0
 
 _LOG = structlog.get_logger(__name__)
 
@@ -77,6 +80,7 @@ class Inbox:
         self._letters = Letters(settings, store, library)
         self._retry_s = retry_s
         self._waiting: list[_Waiting] = []
+        self._last_put_s = 0.0
         self._joining = threading.Lock()
         self._writing = threading.Lock()
         self._news = threading.Event()
@@ -105,6 +109,7 @@ class Inbox:
             InboxFull: Too many messages wait.
             StoreError, NotWritable, DiskFull: It could not be kept.
         """
+        self._last_put_s = time.monotonic()
         news = parse(payload)
         message = self._write((news.sender, news.event, json.dumps(payload)))
         if isinstance(news.what, Wanted) and news.what.told:
@@ -150,6 +155,7 @@ class Inbox:
             try:
                 record = self._store.inbox.next_pending()
                 if record is not None:
+                    self._give_way()
                     self._work_off(record)
                     continue
                 self._store.inbox.prune(KEPT)
@@ -159,6 +165,15 @@ class Inbox:
                 continue
             self._news.wait(_IDLE_S)
             self._news.clear()
+
+    def _give_way(self) -> None:
+        """Let a burst be answered before its first message is worked off."""
+        latest_s = time.monotonic() + _MOST_WAIT_S
+        while not self._stopping.is_set():
+            now_s = time.monotonic()
+            if now_s >= min(latest_s, self._last_put_s + _QUIET_S):
+                return
+            self._stopping.wait(_QUIET_S / 4)
 
     def _work_off(self, record: InboxRecord) -> None:
         news = News(record.sender, record.event, parse(json.loads(record.payload)).what)

@@ -97,7 +97,7 @@ class Told:
             ring=lambda: self.rung.append(None),
             working=lambda: self.working,
             refusal=lambda language: self.refusal(language),
-            hear=self.hear,
+            hear=lambda payload: self.hear(payload),
         )
 
 
