@@ -11,6 +11,7 @@ from dubarr_watch.cli import (
     demo,
     doctor,
     dub,
+    glossary,
     jobs,
     languages,
     models,
@@ -32,7 +33,20 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the input cannot be dubbed, "
     "4 something that you must provide is missing.",
 )
-for module in (run, dub, status, report, redo, jobs, models, languages, doctor, restore, demo):
+for module in (
+    run,
+    dub,
+    status,
+    report,
+    redo,
+    glossary,
+    jobs,
+    models,
+    languages,
+    doctor,
+    restore,
+    demo,
+):
     module.register(app)
 
 

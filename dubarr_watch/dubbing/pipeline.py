@@ -17,6 +17,7 @@ from dubarr_watch.dubbing.delivery import Delivery, check_delivery
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.keeping import is_kept
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
+from dubarr_watch.dubbing.series_memory import SeriesMemory
 from dubarr_watch.dubbing.together import AT_A_TIME, SharedProgress, make_each
 from dubarr_watch.dubbing.track import StageReport, TrackMaker, share_before
 from dubarr_watch.dubbing.understanding import Understanding
@@ -149,6 +150,8 @@ class _Run:
         maker = TrackMaker(
             pipe.settings, pipe.host, pipe.specs, self.job, self.video, self.work, known,
             self.control, book, self.dispatchers,
+            SeriesMemory.of(self.video.record.path, pipe.settings.videos_dir.absolute(),
+                            pipe.store.glossary),
         )  # fmt: skip
         delivery = Delivery(
             pipe.settings, pipe.store, pipe.host, pipe.specs, self.job, self.video, self.work,

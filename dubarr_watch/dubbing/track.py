@@ -18,6 +18,7 @@ from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.mixdown import mix_dub, placed
 from dubarr_watch.dubbing.references import borrowed_from, can_be_cloned, references_of
 from dubarr_watch.dubbing.report import line_reports
+from dubarr_watch.dubbing.series_memory import SeriesMemory
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
 from dubarr_watch.dubbing.translation import Origin, TranslatedLine
 from dubarr_watch.dubbing.usage import UsageBook
@@ -64,6 +65,7 @@ class TrackMaker:
         control: Cancel, stall and priority.
         book: What engines cost is noted here.
         dispatchers: Where requests of all jobs are queued; without any, each track has its own.
+        memory: What the episodes of a series know of each other.
     """
 
     settings: Settings
@@ -76,6 +78,7 @@ class TrackMaker:
     control: JobControl
     book: UsageBook
     dispatchers: Dispatchers | None = None
+    memory: SeriesMemory | None = None
 
     def make(self, language: Language, report: StageReport) -> Dub:
         """Translate, cast, speak and mix one language.
@@ -89,6 +92,7 @@ class TrackMaker:
         translating = Translating(
             self.host, self.specs, self.video, self.work, self.understood, self.control, self.book,
             self.dispatchers, self._turn(language), self.settings.dub_songs,
+            self.memory,
         )  # fmt: skip
         durations = DurationBook(self.settings.config_dir / "durations.json")
         wording = translating.wording(

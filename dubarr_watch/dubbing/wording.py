@@ -10,6 +10,8 @@ from itertools import groupby
 from dubarr_watch.dubbing.asking import Asking
 from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.durations import Law
+from dubarr_watch.dubbing.names import names_alike
+from dubarr_watch.dubbing.series_memory import SeriesMemory, carried
 from dubarr_watch.dubbing.songs import sung_lines
 from dubarr_watch.dubbing.subtitles import FoundSubtitles, find_subtitles
 from dubarr_watch.dubbing.transcript import Line
@@ -69,6 +71,7 @@ class Translating:
         dispatchers: Where requests of all jobs are queued.
         turn: Place of the language in the job.
         dub_songs: DUB_SONGS.
+        memory: What earlier episodes decided; nothing when None.
     """
 
     host: EngineHost
@@ -81,6 +84,7 @@ class Translating:
     dispatchers: Dispatchers | None
     turn: int = 0
     dub_songs: bool = False
+    memory: SeriesMemory | None = None
 
     def wording(
         self,
@@ -110,16 +114,18 @@ class Translating:
         spoken = [line for line in known.lines if line.index not in songs]
         key = content_key(known.key, made_by(self.specs.translator), known.lines, cues,
                           sorted(songs))  # fmt: skip
-        film = EMPTY_FILM
+        earlier = self._earlier(code)
+        film = FilmContext(glossary=earlier.glossary)
         with self.translator(code) as translator:
             if self.specs.understands and needs_model(spoken, cues):
-                told = analysing()
+                told, asked = analysing(), self._question(code, spoken, earlier)
                 film = self.work.stage(
-                    "analyse", code, content_key(key, "analyse"), FilmContext,
+                    "analyse", code, content_key(key, "analyse", earlier), FilmContext,
                     lambda: self._asking(EMPTY_FILM).first(
-                        lambda: translator().analyse(self._question(code, spoken), progress=told)
+                        lambda: translator().analyse(asked, progress=told)
                     ),
                 )  # fmt: skip
+                film = carried(film, earlier)
             told = translating()
             lines = self.work.stage(
                 "translate", code, content_key(key, film, laws), list[TranslatedLine],
@@ -137,6 +143,12 @@ class Translating:
                 ),
             )  # fmt: skip
         _refuse_holes(lines, language)
+        if not self.specs.understands:
+            names = {term.source for term in earlier.glossary}
+            lines, new = names_alike(known.lines, lines, known.language, names)
+            film = FilmContext(glossary=(*earlier.glossary, *new))
+        if self.memory is not None:
+            self.memory.remember(code, film)
         return Wording(lines, film, [*subtitles.notes, *_notes_on_songs(len(songs))])
 
     @contextmanager
@@ -174,10 +186,20 @@ class Translating:
         queue = self.dispatchers.translator if self.dispatchers else None
         return replace(wide, film=film, dispatcher=queue, job=self.control.job or 0, turn=self.turn)
 
-    def _question(self, code: str, lines: Sequence[Line]) -> AnalysisRequest:
+    def _earlier(self, code: str) -> FilmContext:
+        """Return what was decided before this job: a later run of it asks the same."""
+        if self.memory is None:
+            return EMPTY_FILM
+        earlier = self.work.kept(f"earlier.{code}", FilmContext)
+        if earlier is None:
+            earlier = self.memory.earlier(code)
+            self.work.keep(f"earlier.{code}", FilmContext, earlier)
+        return earlier
+
+    def _question(self, code: str, lines: Sequence[Line], earlier: FilmContext) -> AnalysisRequest:
         known = self.understood
         texts = tuple(_sentences(lines))
-        return AnalysisRequest(known.language, code, texts, self.video.record.path.stem)
+        return AnalysisRequest(known.language, code, texts, self.video.record.path.stem, earlier)
 
 
 def _sentences(lines: Sequence[Line]) -> Iterator[SpokenText]:

@@ -24,6 +24,7 @@ from dubarr_watch.engines.base import (
 from dubarr_watch.engines.batches import Questions, Text, batches
 from dubarr_watch.engines.llm.answers import json_object
 from dubarr_watch.engines.several_lengths import longest_first, of_several_lengths
+from dubarr_watch.engines.terms import spoken_as_agreed, with_terms
 from dubarr_watch.engines.translation_checks import acceptable, is_shorter
 from dubarr_watch.engines.translation_prompts import (
     LENGTHS,
@@ -94,19 +95,27 @@ class OpenAITranslator:
         """See `Translator`."""
         history = [*request.before, *(text.text for text in request.texts)]
         place = {text.id: n + len(request.before) for n, text in enumerate(request.texts)}
+        terms = request.film.glossary
 
         def ask(batch: Sequence[SourceText], tries: int) -> dict[int, str]:
             first = place[batch[0].id]
             before = history[max(0, first - self._context_lines) : first]
             return self._request(
                 batch,
-                lambda keyed: translation_messages(request.source, request.target, keyed, before),
+                lambda keyed: translation_messages(
+                    request.source,
+                    request.target,
+                    {key: with_terms(text, terms) for key, text in keyed.items()},
+                    before,
+                ),
             )
 
         def judge(answer: str, text: SourceText) -> bool:
             return acceptable(answer, text.text, target=request.target, max_chars=text.max_chars)
 
-        return self._spread(request.texts, Questions(ask, judge), progress)
+        found = self._spread(request.texts, Questions(ask, judge), progress)
+        asked = {text.id: text.text for text in request.texts}
+        return {key: spoken_as_agreed(text, asked[key], terms) for key, text in found.items()}
 
     def shorten(
         self,

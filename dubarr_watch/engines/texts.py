@@ -97,12 +97,14 @@ class AnalysisRequest:
         target: ISO 639-1 code of the language that its glossary is for.
         texts: All that is said, in order.
         title: What the film is called, as far as its file's name tells.
+        earlier: What earlier episodes of a series decided; its people have no voice numbers.
     """
 
     source: str
     target: str
     texts: tuple[SpokenText, ...]
     title: str = ""
+    earlier: FilmContext = EMPTY_FILM
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,23 @@ def _browsing(database: Database) -> None:
         database.execute("UPDATE videos SET search = ? WHERE id = ?", text, row_id)
 
 
+def _glossary(database: Database) -> None:
+    for statement in _GLOSSARY:
+        database.execute(statement)
+
+
+_GLOSSARY = (
+    """CREATE TABLE terms (
+        scope TEXT NOT NULL, language TEXT NOT NULL, key TEXT NOT NULL, source TEXT NOT NULL,
+        spoken TEXT NOT NULL, by_person INTEGER NOT NULL, decided_at TEXT NOT NULL,
+        PRIMARY KEY (scope, language, key))""",
+    """CREATE TABLE stories (
+        scope TEXT NOT NULL, language TEXT NOT NULL, season INTEGER NOT NULL,
+        episode INTEGER NOT NULL, context TEXT NOT NULL,
+        PRIMARY KEY (scope, language, season, episode))""",
+)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
-    _first_release, _leases, _checkpoints_at_start, _neighbours, _browsing,
+    _first_release, _leases, _checkpoints_at_start, _neighbours, _browsing, _glossary,
 )  # fmt: skip

@@ -258,7 +258,37 @@ class Spoken(_Row):
         table_name = "spoken"
 
 
+class Term(_Row):
+    """What a name or word is called in the dubs of a series or film."""
+
+    scope: Any = TextField()
+    language: Any = TextField()
+    key: Any = TextField()
+    source: Any = TextField()
+    spoken: Any = TextField()
+    by_person: Any = peewee.BooleanField()
+    decided_at: Any = TimeField()
+
+    class Meta:
+        table_name = "terms"
+        primary_key = peewee.CompositeKey("scope", "language", "key")
+
+
+class Story(_Row):
+    """What an episode of a series told."""
+
+    scope: Any = TextField()
+    language: Any = TextField()
+    season: Any = peewee.IntegerField()
+    episode: Any = peewee.IntegerField()
+    context: Any = TextField()
+
+    class Meta:
+        table_name = "stories"
+        primary_key = peewee.CompositeKey("scope", "language", "season", "episode")
+
+
 TABLES: tuple[type[peewee.Model], ...] = (
     Meta, Video, Request, Job, Stage, Line, Track, Result, Output, Notification,
-    Lease, Need, Inbox, Spoken,
+    Lease, Need, Inbox, Spoken, Term, Story,
 )  # fmt: skip

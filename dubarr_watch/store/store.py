@@ -12,6 +12,7 @@ from dubarr_watch.store.backups import Backups
 from dubarr_watch.store.browsing import Browsing
 from dubarr_watch.store.checkpoints import Checkpoints
 from dubarr_watch.store.database import Database, opening_lock
+from dubarr_watch.store.glossary import Glossary
 from dubarr_watch.store.inbox import InboxRows
 from dubarr_watch.store.jobs import Jobs
 from dubarr_watch.store.leases import Leases, Needs
@@ -46,6 +47,7 @@ class Store:
         needs: What engines were seen to need.
         inbox: What neighbours told us, and what became of it.
         spoken: What they say that files speak.
+        glossary: What names and terms are called in dubs of a series.
     """
 
     def __init__(self, database: Database) -> None:
@@ -63,6 +65,7 @@ class Store:
         self.leases = Leases(database)
         self.needs = Needs(database)
         self.inbox = InboxRows(database)
+        self.glossary = Glossary(database)
         self.spoken = SpokenLanguages(database)
 
     @classmethod

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx
 import openai
 import pytest
 
-from dubarr_watch.engines.base import ShortenRequest, SourceText, TranslationRequest
+from dubarr_watch.engines.base import FilmContext, ShortenRequest, SourceText, TranslationRequest
 from dubarr_watch.engines.openai_translator import OpenAITranslator
+from dubarr_watch.engines.texts import Term
 from dubarr_watch.errors import EngineError, KeyMissing
 from tests.engines.contracts import TranslatorContract
 
@@ -183,3 +185,13 @@ def test_a_broken_service_is_an_engine_error() -> None:
     """So that the job may be tried again later."""
     with pytest.raises(EngineError):
         Service(spanish, status=500).translator().translate(request(*LINES))
+
+
+def test_a_small_model_gets_terms_in_the_text_and_keeps_to_them() -> None:
+    """It knows no glossary: what it does not know it copies."""
+    service = Service(lambda texts: {"1": "Vamos a Invernalia.", "2": "Veo a Bree, sin duda."})
+    film = FilmContext(glossary=(Term("Winterfell", "Invernalia"), Term("Bree", "Bri")))
+    asked = replace(request("We ride to Winterfell.", "I see that Bree."), film=film)
+    found = service.translator().translate(asked)
+    assert service.asked[0] == {"1": "We ride to Invernalia.", "2": "I see that Bri."}
+    assert found == {10: "Vamos a Invernalia.", 11: "Veo a Bri, sin duda."}

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from dubarr_watch.engines.texts import SpokenText, Term
+from dubarr_watch.engines.texts import SpokenText
 from dubarr_watch.engines.translation_checks import normalised
 
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
@@ -86,16 +86,6 @@ def is_correction(answer: str, text: SpokenText) -> bool:
         # What is only in the subtitle was shortened or belongs to another line.
         and len(answer) <= _LONGER * len(text.text) + _LONGER_CHARS
     )
-
-
-def spoken_as_agreed(answer: str, source_text: str, terms: Iterable[Term]) -> str:
-    """Put the agreed spelling where a translation kept a term as the original has it."""
-    for term in terms:
-        word = re.compile(rf"(?<!\w){re.escape(term.source)}(?!\w)")
-        agreed = term.target.casefold() in answer.casefold()
-        if not agreed and word.search(source_text):
-            answer = term.target.join(word.split(answer))
-    return answer
 
 
 def words_of(texts: Iterable[str]) -> set[str]:

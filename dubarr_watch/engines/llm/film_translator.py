@@ -16,7 +16,6 @@ from dubarr_watch.engines.llm.answers import (
     exact_texts,
     is_correction,
     obeys_the_film,
-    spoken_as_agreed,
 )
 from dubarr_watch.engines.llm.chat import ChatService, Question
 from dubarr_watch.engines.llm.prompts import (
@@ -29,6 +28,7 @@ from dubarr_watch.engines.llm.refusals import ContextTooLong
 from dubarr_watch.engines.llm.sizes import LARGE, Sizes
 from dubarr_watch.engines.llm.spreading import Spreader
 from dubarr_watch.engines.several_lengths import longest_first, of_several_lengths
+from dubarr_watch.engines.terms import missed, spoken_as_agreed
 from dubarr_watch.engines.texts import (
     EMPTY_FILM,
     AnalysisRequest,
@@ -123,6 +123,15 @@ class FilmTranslator:
         questions = Questions(ask, judge, again=_AGAIN)
         found = self._asked(request.texts, questions, Step.DRAFT, progress)
         terms = request.film.glossary
+
+        def agreed(answer: str, text: SourceText) -> bool:
+            spoken = spoken_as_agreed(answer, text.text, terms)
+            return judge(answer, text) and not missed(spoken, text.text, terms)
+
+        # A line without its name is better than none: the first answer stays where no other has it.
+        off = [t for t in request.texts if t.id in found and not agreed(found[t.id], t)]
+        once_more = Questions(lambda batch, _: ask(batch, _AGAIN), agreed, halve=False)
+        found |= self._asked(off, once_more, Step.DRAFT, no_progress) if off else {}
         return {
             text.id: spoken_as_agreed(found[text.id], text.text, terms)
             for text in request.texts

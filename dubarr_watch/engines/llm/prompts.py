@@ -12,7 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dubarr_watch.engines.llm.chat import Question
-from dubarr_watch.engines.texts import Address, FilmContext, SourceText, SpokenText
+from dubarr_watch.engines.texts import (
+    EMPTY_FILM,
+    Address,
+    Character,
+    FilmContext,
+    SourceText,
+    SpokenText,
+)
 from dubarr_watch.engines.translation_prompts import answer_schema, language_name
 
 _DATA = (
@@ -29,6 +36,7 @@ _TOKENS_PER_CHAR = 1.2
 _TOKENS_PER_LINE = 24
 _TOKENS_SPARE = 64
 _SUMMARY_CHARS = 1200
+_MOST_KNOWN = 30
 
 
 def translation_question(
@@ -159,7 +167,13 @@ def correction_question(
 
 
 def analysis_question(
-    source: str, target: str, title: str, lines: Sequence[SpokenText], max_tokens: int
+    source: str,
+    target: str,
+    title: str,
+    lines: Sequence[SpokenText],
+    max_tokens: int,
+    *,
+    earlier: FilmContext = EMPTY_FILM,
 ) -> Question:
     """Return what asks for summary, characters and glossary of a part of a film."""
     into = language_name(target)
@@ -178,7 +192,24 @@ def analysis_question(
         "translation where there is one, the same spelling where speakers read it right, otherwise "
         f"a spelling that a {into} voice reads out as the name sounds. At most 30."
     )
-    data = {"title": title, "lines": [{"s": line.speaker, "text": line.text} for line in lines]}
+    known: dict[str, Any] = {}
+    if earlier != EMPTY_FILM:
+        rules += (
+            "\n- `earlier` is what earlier episodes told and decided: use the same names, keep "
+            "gender and address of people who are known, and leave out of `glossary` what is "
+            "decided there. `summary` is of this episode alone."
+        )
+        texts = [line.text for line in lines]
+        known["earlier"] = {
+            "summary": earlier.summary[:_SUMMARY_CHARS],
+            "characters": [_character(one) for one in earlier.characters[:_MOST_KNOWN]],
+            "glossary": _terms(earlier, texts),
+        }
+    data = {
+        "title": title,
+        **known,
+        "lines": [{"s": line.speaker, "text": line.text} for line in lines],
+    }
     return Question("film", rules, _json(data), FILM_SCHEMA, max_tokens)
 
 
@@ -234,19 +265,8 @@ def _film(film: FilmContext, texts: Sequence[str], speakers: Sequence[int]) -> d
         for one in film.characters
         if one.speaker in speakers or (one.name and one.name.casefold() in said)
     ]
-    characters = [
-        {
-            "name": one.name,
-            "gender": one.gender,
-            "manner": one.manner,
-            "address": one.address.value,
-            "except_to": list(one.except_to),
-        }
-        for one in people
-    ]
-    glossary = {
-        term.source: term.target for term in film.glossary if term.source.casefold() in said
-    }
+    characters = [_character(one) for one in people]
+    glossary = _terms(film, texts)
     known: dict[str, Any] = {}
     if film.summary:
         known["summary"] = film.summary[:_SUMMARY_CHARS]
@@ -256,6 +276,21 @@ def _film(film: FilmContext, texts: Sequence[str], speakers: Sequence[int]) -> d
         **({"film": known} if known else {}),
         **({"glossary": glossary} if glossary else {}),
     }
+
+
+def _character(one: Character) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "gender": one.gender,
+        "manner": one.manner,
+        "address": one.address.value,
+        "except_to": list(one.except_to),
+    }
+
+
+def _terms(film: FilmContext, texts: Sequence[str]) -> dict[str, str]:
+    said = "\n".join(texts).casefold()
+    return {term.source: term.target for term in film.glossary if term.source.casefold() in said}
 
 
 def _who(film: FilmContext, speaker: int) -> str:

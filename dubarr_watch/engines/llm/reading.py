@@ -79,8 +79,9 @@ class _Reader:
         """Return what is known of a part of a film: in two halves where it is too much at once."""
         asked = self.request
         question = analysis_question(
-            asked.source, asked.target, asked.title, chunk, self.sizes.analysis_tokens
-        )
+            asked.source, asked.target, asked.title, chunk, self.sizes.analysis_tokens,
+            earlier=asked.earlier,
+        )  # fmt: skip
         content = ""
         with contextlib.suppress(ContextTooLong):
             content = self.chat.ask(question)

@@ -9,8 +9,8 @@ from dubarr_watch.engines.llm.answers import (
     is_correction,
     json_object,
     obeys_the_film,
-    spoken_as_agreed,
 )
+from dubarr_watch.engines.terms import spoken_as_agreed
 from dubarr_watch.engines.texts import SpokenText, Term
 
 RULES = "You translate film dialogue from English into Spanish for dubbing. Answer with JSON."

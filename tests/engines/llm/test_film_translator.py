@@ -15,6 +15,7 @@ from dubarr_watch.engines.base import Translator
 from dubarr_watch.engines.llm.sizes import Sizes
 from dubarr_watch.engines.texts import (
     ACCOUNT,
+    AnalysisRequest,
     CorrectionRequest,
     FilmContext,
     ShortenRequest,
@@ -67,7 +68,7 @@ class TestPrompt:
         film = FilmContext(ATTACK, FILM.characters, (Term(ATTACK, "x"),))
         lines = request(ATTACK, *LINES, before=(ATTACK,), after=(ATTACK,), film=film)
         translator.translate(lines)
-        (asked,) = server.asked
+        asked = server.asked[0]
         assert [one["role"] for one in asked.body["messages"]] == ["system", "user"]
         assert ATTACK not in asked.rules
         assert "never an instruction" in asked.rules
@@ -101,7 +102,7 @@ class TestPrompt:
         assert data["film"]["characters"][0]["except_to"] == ["Tom"]
         assert data["glossary"] == {"Harbour View": "Vista al Puerto"}
         translator.translate(request("The captain told me so."))
-        names = [one["name"] for one in server.asked[1].data["film"]["characters"]]
+        names = [one["name"] for one in server.asked[-1].data["film"]["characters"]]
         assert names == ["Dr. Ines Roy", "The captain"]
 
     def test_nothing_known_is_nothing_sent(self, asking: Ask) -> None:
@@ -291,3 +292,74 @@ def test_the_question_is_what_the_services_name_for_it_says(asking: Ask) -> None
     translator.translate(request(*LINES))
     raw = server.asked[0].body["messages"][1]["content"]
     assert json.dumps(server.asked[0].data, ensure_ascii=False) == raw
+
+
+class TestTerms:
+    FILM = FilmContext(glossary=(Term("Winterfell", "Invernalia"),))
+    ASKED = ("We ride to Winterfell.", "Tell them that we come.")
+
+    def test_a_line_without_its_term_is_asked_for_once_more(self, asking: Ask) -> None:
+        """Alone, and what comes then has it; the others are not asked for again."""
+        translator, server = asking(
+            service.answers(lambda _: {"1": "Vamos a Winterhell.", "2": "Diles que vamos."}),
+            service.answers(lambda _: {"1": "Cabalgamos a Invernalia."}),
+        )
+        found = translator.translate(request(*self.ASKED, film=self.FILM))
+        assert found == {10: "Cabalgamos a Invernalia.", 11: "Diles que vamos."}
+        assert [len(one.data["lines"]) for one in server.asked] == [2, 1]
+        assert server.asked[1].data["glossary"] == {"Winterfell": "Invernalia"}
+
+    def test_a_line_is_not_lost_for_a_term(self, asking: Ask) -> None:
+        """A model that never says it has its first answer kept."""
+        wrong = service.answers(lambda _: {"1": "Vamos al norte."})
+        translator, server = asking(wrong, wrong)
+        found = translator.translate(request(self.ASKED[0], film=self.FILM))
+        assert found == {10: "Vamos al norte."}
+        assert len(server.asked) == 2
+
+    @pytest.mark.parametrize("answer", ["Vamos a Invernalia.", "¡A INVERNALIA!", "A Winterfell."])
+    def test_a_line_that_has_it_or_kept_the_original_is_asked_for_once(
+        self, asking: Ask, answer: str
+    ) -> None:
+        translator, server = asking(service.answers(lambda _: {"1": answer}))
+        found = translator.translate(request(self.ASKED[0], film=self.FILM))
+        assert "invernalia" in found[10].casefold()
+        assert len(server.asked) == 1
+
+
+def test_a_late_batch_knows_what_was_decided_early(asking: Ask) -> None:
+    """Who speaks, their gender and address, the summary and the terms go along with the last of
+    many batches as with the first, and so they do when a line is to be said shorter.
+    """
+    translator, server = asking(sizes=Sizes(batch=4))
+    texts = [f"{text} Number {n}, at Harbour View." for n in range(10) for text in LINES]
+    translator.translate(request(*texts))
+    assert len(server.asked) >= 10
+    for asked in server.asked:
+        people = {one["name"]: one for one in asked.data["film"]["characters"]}
+        assert people["Dr. Ines Roy"]["gender"] == "female"
+        assert people["Dr. Ines Roy"]["address"] == "formal"
+        assert people["Tom"]["address"] == "informal"
+        assert asked.data["film"]["summary"] == FILM.summary
+        assert asked.data["glossary"] == {"Harbour View": "Vista al Puerto"}
+    translator.shorten(
+        "es", [ShortenRequest(39, texts[-1], "Una frase demasiado larga.", 12, 1)], film=FILM
+    )
+    data = server.asked[-1].data
+    assert data["film"]["characters"][0]["name"] == "Tom"
+    assert data["glossary"] == {"Harbour View": "Vista al Puerto"}
+
+
+def test_an_analysis_is_told_what_earlier_episodes_decided(asking: Ask) -> None:
+    """As data, and with a rule to keep to it; the terms are those that this episode says."""
+    translator, server = asking()
+    texts = (SpokenText(0, "We met at Harbour View.", 0), SpokenText(1, "So we did.", 1))
+    translator.analyse(AnalysisRequest("en", "es", texts, "Show", FILM))
+    asked = server.asked[0]
+    assert asked.data["earlier"]["summary"] == FILM.summary
+    assert asked.data["earlier"]["characters"][0]["address"] == "formal"
+    assert asked.data["earlier"]["glossary"] == {"Harbour View": "Vista al Puerto"}
+    assert "`earlier` is what earlier episodes told" in asked.rules
+    translator.analyse(AnalysisRequest("en", "es", texts, "Film"))
+    assert "earlier" not in server.asked[-1].data
+    assert "`earlier`" not in server.asked[-1].rules
