@@ -21,6 +21,7 @@ from dubarr_watch.store.job_results import JobResults
 from dubarr_watch.store.job_views import JobViews
 from dubarr_watch.store.models import Job, Notification
 from dubarr_watch.store.notifications import pending_row
+from dubarr_watch.store.people import forget_video
 from dubarr_watch.store.records import JobOptions, JobRecord, JobState, Priority
 
 _RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
@@ -231,12 +232,16 @@ class Jobs(JobViews, JobResults):
     def forget(self, job_id: int) -> None:
         """Remove an ended job with its checkpoints; files are left to the caller.
 
+        With the last job of a video goes what was learned of the people in it.
+
         Raises:
             IllegalTransition: It has not ended.
         """
         with self._database.transaction():
-            self._must_be(job_id, tuple(s for s in JobState if s.ended), "forgotten")
+            job = self._must_be(job_id, tuple(s for s in JobState if s.ended), "forgotten")
             self._database.run(Job.delete().where(Job.id == job_id))
+            if not self.for_video(job.video.id):
+                forget_video(self._database, job.video.id)
 
     def _start(self, job_id: int, owner: str) -> JobRecord:
         self._set(

@@ -166,6 +166,28 @@ _GLOSSARY = (
 )
 
 
+def _people(database: Database) -> None:
+    for statement in _PEOPLE:
+        database.execute(statement)
+
+
+_PEOPLE = (
+    "CREATE TABLE people (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, created_at TEXT NOT NULL)",
+    """CREATE TABLE appearances (
+        video_id INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
+        speaker INTEGER NOT NULL,
+        person_id INTEGER NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+        model TEXT NOT NULL, seconds REAL NOT NULL, print BLOB NOT NULL,
+        PRIMARY KEY (video_id, speaker))""",
+    "CREATE INDEX appearances_person ON appearances (person_id)",
+    """CREATE TABLE castings (
+        person_id INTEGER NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+        language TEXT NOT NULL, engine TEXT NOT NULL, voice TEXT NOT NULL,
+        PRIMARY KEY (person_id, language, engine))""",
+)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_release, _leases, _checkpoints_at_start, _neighbours, _browsing, _glossary,
+    _people,
 )  # fmt: skip

@@ -288,7 +288,45 @@ class Story(_Row):
         primary_key = peewee.CompositeKey("scope", "language", "season", "episode")
 
 
+class Person(_Row):
+    """Somebody who was heard in one video or more."""
+
+    id: Any = peewee.AutoField()
+    created_at: Any = TimeField()
+
+    class Meta:
+        table_name = "people"
+
+
+class Appearance(_Row):
+    """What a person sounds like in one video, where they are the speaker of a number."""
+
+    video: Any = peewee.ForeignKeyField(Video, column_name="video_id", lazy_load=False)
+    speaker: Any = peewee.IntegerField()
+    person: Any = peewee.ForeignKeyField(Person, column_name="person_id", lazy_load=False)
+    model: Any = TextField()
+    seconds: Any = peewee.FloatField()
+    print: Any = peewee.BlobField()
+
+    class Meta:
+        table_name = "appearances"
+        primary_key = peewee.CompositeKey("video", "speaker")
+
+
+class Casting(_Row):
+    """Which voice of an engine speaks for a person in a language."""
+
+    person: Any = peewee.ForeignKeyField(Person, column_name="person_id", lazy_load=False)
+    language: Any = TextField()
+    engine: Any = TextField()
+    voice: Any = TextField()
+
+    class Meta:
+        table_name = "castings"
+        primary_key = peewee.CompositeKey("person", "language", "engine")
+
+
 TABLES: tuple[type[peewee.Model], ...] = (
     Meta, Video, Request, Job, Stage, Line, Track, Result, Output, Notification,
-    Lease, Need, Inbox, Spoken, Term, Story,
+    Lease, Need, Inbox, Spoken, Term, Story, Person, Appearance, Casting,
 )  # fmt: skip

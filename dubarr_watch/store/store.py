@@ -20,6 +20,7 @@ from dubarr_watch.store.meta import MetaValues
 from dubarr_watch.store.migrations import MIGRATIONS, Migration, migrate
 from dubarr_watch.store.notifications import Notifications
 from dubarr_watch.store.outputs import Outputs
+from dubarr_watch.store.people import People
 from dubarr_watch.store.recovery import Recovery
 from dubarr_watch.store.requests import Requests
 from dubarr_watch.store.spoken import SpokenLanguages
@@ -45,6 +46,7 @@ class Store:
         backups: Copies of the database.
         leases: Leases of GPU memory, for onlookers.
         needs: What engines were seen to need.
+        people: Who was heard in which videos, and the voices they were cast with.
         inbox: What neighbours told us, and what became of it.
         spoken: What they say that files speak.
         glossary: What names and terms are called in dubs of a series.
@@ -64,6 +66,7 @@ class Store:
         self.backups = Backups(database)
         self.leases = Leases(database)
         self.needs = Needs(database)
+        self.people = People(database)
         self.inbox = InboxRows(database)
         self.glossary = Glossary(database)
         self.spoken = SpokenLanguages(database)
