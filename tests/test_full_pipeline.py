@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +98,7 @@ class TestOrder:
         assert ended.job.state is JobState.DONE
         assert stages(shop, ended) == [
             "extract", "separate", "transcribe", "diarize", "lines", "voices", "correct",
-            "references",
+            "references", "people",
             "analyse es", "translate es", "cast", "synthesize es", "mix es", "publish es",
             "report es",
         ]  # fmt: skip
@@ -267,6 +268,7 @@ class TestCloning:
         shop.run(job)
         before = shop.spy.count("synthesize")
         shop.specs = replace(shop.specs, separator=None)  # now the mix is what is cloned from
+        shutil.rmtree(shop.settings.config_dir / "voices")  # and nobody was ever cloned before
         assert shop.run(job).job.state.ended
         assert shop.spy.count("synthesize") > before
 

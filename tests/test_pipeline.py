@@ -53,7 +53,7 @@ class TestOrder:
         ended = shop.dub(film, "es", "fr")
         assert ended.job.state is JobState.DONE
         assert stages(shop, ended.job) == [
-            *[(stage, "") for stage in SHARED],
+            *[(stage, "") for stage in SHARED], ("people", ""),
             ("translate", "es"), ("cast", ""), ("synthesize", "es"), ("mix", "es"),
             ("publish", "es"),
             ("translate", "fr"), ("synthesize", "fr"), ("mix", "fr"), ("publish", "fr"),

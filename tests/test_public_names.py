@@ -28,8 +28,8 @@ SUMMARY = [
     "speakers_sure", "speakers_told", "cast",
 ]  # fmt: skip
 STAGES = [
-    "extract", "transcribe", "diarize", "lines", "voices", "translate", "cast", "synthesize",
-    "mix", "publish", "report",
+    "extract", "transcribe", "diarize", "lines", "voices", "people", "translate", "cast",
+    "synthesize", "mix", "publish", "report",
 ]  # fmt: skip
 SETTINGS = {
     "PROFILE", "TARGET_LANGS", "SOURCE_LANG", "VIDEOS_DIR", "MODELS_DIR", "CONFIG_DIR",

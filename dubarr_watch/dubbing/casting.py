@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,12 @@ def find_speakers(audio: Path, lines: Sequence[Line]) -> list[Speaker]:
 
 
 def cast_voices(
-    speakers: Sequence[Speaker], voices: Sequence[Voice], cloneable: Collection[int] = ()
+    speakers: Sequence[Speaker],
+    voices: Sequence[Voice],
+    cloneable: Collection[int] = (),
+    *,
+    kept: Mapping[int, Voice] | None = None,
+    elsewhere: Mapping[str, int] | None = None,
 ) -> dict[int, Voice]:
     """Return a voice for each speaker number.
 
@@ -88,6 +94,8 @@ def cast_voices(
         speakers: As from `find_speakers`.
         voices: What the synthesizer offers, not empty.
         cloneable: Numbers of those of whom there are clean recordings.
+        kept: Voices that some speakers have already.
+        elsewhere: How many people who are not heard here have each voice, by its id.
 
     Raises:
         ValueError: There is no voice at all.
@@ -96,15 +104,18 @@ def cast_voices(
         raise ValueError("no voice to cast")
     cloned = [voice for voice in voices if voice.cloned]
     built_in = [voice for voice in voices if not voice.cloned]
-    used: dict[str, int] = {}
-    cast: dict[int, Voice] = {}
+    cast: dict[int, Voice] = dict(kept or {})
+    used = Counter(voice.id for voice in cast.values())
+    others = elsewhere or {}
     for speaker in speakers:
+        if speaker.number in cast:
+            continue
         if cloned and (speaker.number in cloneable or not built_in):
             cast[speaker.number] = max(cloned, key=lambda voice: voice.quality)
             continue
         fitting = [voice for voice in built_in if voice.gender is speaker.gender] or built_in
-        chosen = min(fitting, key=lambda voice: (used.get(voice.id, 0), -voice.quality, voice.id))
-        used[chosen.id] = used.get(chosen.id, 0) + 1
+        chosen = min(fitting, key=lambda v: (used[v.id], others.get(v.id, 0), -v.quality, v.id))
+        used[chosen.id] += 1
         cast[speaker.number] = chosen
     return cast
 

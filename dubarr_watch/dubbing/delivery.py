@@ -14,7 +14,7 @@ from dubarr_watch.dubbing.passes import Watch
 from dubarr_watch.dubbing.publishing import check_place, publish_file
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
-from dubarr_watch.dubbing.speaker_report import overall_sure, speaker_reports
+from dubarr_watch.dubbing.speaker_report import speakers_heard
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.subtitle_writing import write_srt
 from dubarr_watch.dubbing.timeline import write_speech
@@ -192,8 +192,7 @@ class Delivery:
             ),
             notes=[*dub.notes, *dub.mix_notes],
             depth_lu=dub.depth_lu,
-            cast=speaker_reports(dub.parts, self.understood.voices),
-            speakers_sure=overall_sure(self.understood.voices),
+            speakers=speakers_heard(dub.parts, self.understood),
         )
         self.work.keep("understood", Understood, self.understood)
         self.work.keep(f"dub.{code}", Dub, dub)

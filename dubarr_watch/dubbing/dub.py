@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dubarr_watch.dubbing.extraction import SourceAudio
 from dubarr_watch.dubbing.levels import Loudness
+from dubarr_watch.dubbing.people import Recognised
 from dubarr_watch.dubbing.references import Reference
 from dubarr_watch.dubbing.separation import Separated
 from dubarr_watch.dubbing.speaking import FittedTake, Part
@@ -33,6 +34,7 @@ class Understood:
         wordless: Where there is voice that no line has: laughs, breaths, cries.
         voices: What each speaker sounds like; empty when nobody listened for that.
         songs: Indices of the lines that are sung and left alone.
+        recognised: Who the speakers are.
     """
 
     audio: SourceAudio
@@ -46,6 +48,7 @@ class Understood:
     wordless: list[Span] = field(default_factory=list)
     voices: list[SpeakerVoice] = field(default_factory=list)
     songs: list[int] = field(default_factory=list)
+    recognised: Recognised = field(default_factory=Recognised)
 
     @property
     def heard(self) -> Path:

@@ -16,6 +16,7 @@ import structlog
 from dubarr_watch.dubbing.delivery import Delivery, check_delivery
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.keeping import is_kept
+from dubarr_watch.dubbing.recognition import Recognition
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
 from dubarr_watch.dubbing.series_memory import SeriesMemory
 from dubarr_watch.dubbing.together import AT_A_TIME, SharedProgress, make_each
@@ -147,11 +148,15 @@ class _Run:
             pipe.settings, pipe.host, pipe.specs, self.video, self.work, self.control, book,
             self._shared_part,
         ).understand()  # fmt: skip
+        recognition = Recognition(
+            pipe.settings, pipe.store, pipe.specs, self.video.record, self.work
+        )
+        known = recognition.of(known)
         maker = TrackMaker(
             pipe.settings, pipe.host, pipe.specs, self.job, self.video, self.work, known,
             self.control, book, self.dispatchers,
             SeriesMemory.of(self.video.record.path, pipe.settings.videos_dir.absolute(),
-                            pipe.store.glossary),
+                            pipe.store.glossary), pipe.store,
         )  # fmt: skip
         delivery = Delivery(
             pipe.settings, pipe.store, pipe.host, pipe.specs, self.job, self.video, self.work,

@@ -15,7 +15,7 @@ import numpy as np
 from dubarr_watch.dubbing.fit_planner import EARLY_S, LATE_S
 from dubarr_watch.dubbing.fitting import WITHIN_S, Outcome
 from dubarr_watch.dubbing.levels import Loudness
-from dubarr_watch.dubbing.speaker_report import SpeakerReport, told_speakers
+from dubarr_watch.dubbing.speaker_report import NOBODY, SpeakerReport, Speakers
 from dubarr_watch.dubbing.speaking import FittedTake, Part
 from dubarr_watch.dubbing.usage import Spent
 from dubarr_watch.engines.base import Span, Usage
@@ -194,8 +194,7 @@ def summarize(
     costs: Costs,
     notes: Sequence[str] = (),
     depth_lu: float | None = None,
-    cast: Sequence[SpeakerReport] = (),
-    speakers_sure: float | None = None,
+    speakers: Speakers = NOBODY,
 ) -> Summary:
     """Add the lines up.
 
@@ -207,8 +206,7 @@ def summarize(
         costs: See `Costs`.
         notes: What a listener should know.
         depth_lu: Loudness of the dub over that of what lies under it.
-        cast: As from `speaker_reports`.
-        speakers_sure: As from `overall_sure`.
+        speakers: As from `speakers_heard`.
     """
     spoken = [line for line in lines if line.outcome != Outcome.SONG]
     heard = [line for line in spoken if line.outcome != Outcome.SILENT]
@@ -241,9 +239,9 @@ def summarize(
         starts_within=round(sum(map(_starts_within, heard)) / len(heard), 4) if heard else 1.0,
         takes_per_line=_takes_per_line(lines),
         depth_lu=depth_lu,
-        speakers_sure=speakers_sure,
-        speakers_told=told_speakers(cast, speakers_sure) if cast else "",
-        cast=list(cast),
+        speakers_sure=speakers.sure,
+        speakers_told=speakers.told,
+        cast=speakers.cast,
     )
 
 

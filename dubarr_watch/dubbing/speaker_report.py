@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.studio import Part
 from dubarr_watch.dubbing.voices import ENOUGH_S, SpeakerVoice
 
@@ -26,23 +27,48 @@ class SpeakerReport:
     like: int | None = None
 
 
-def speaker_reports(parts: Sequence[Part], voices: Sequence[SpeakerVoice]) -> list[SpeakerReport]:
-    """Return who speaks, by number.
+@dataclass(frozen=True, slots=True)
+class Speakers:
+    """Who speaks in a dub.
+
+    Attributes:
+        cast: Each speaker, by number.
+        sure: See `overall_sure`.
+        told: See `told_speakers`.
+    """
+
+    cast: list[SpeakerReport] = field(default_factory=list)
+    sure: float | None = None
+    told: str = ""
+
+
+NOBODY = Speakers()
+
+
+def speakers_heard(parts: Sequence[Part], known: Understood) -> Speakers:
+    """Return who speaks in a dub.
 
     Args:
         parts: Every line with the voice that it was cast with.
-        voices: What each speaker sounds like; empty when nobody listened for that.
+        known: What is known of the original's speakers.
     """
-    known = {voice.speaker: voice for voice in voices}
+    cast, sure = _reports(parts, known), overall_sure(known.voices)
+    return Speakers(cast, sure, told_speakers(cast, sure))
+
+
+def _reports(parts: Sequence[Part], understood: Understood) -> list[SpeakerReport]:
+    persons = {one.speaker: one for one in understood.recognised.people}
+    known = {voice.speaker: voice for voice in understood.voices}
     found = []
     for speaker in sorted({part.line.speaker for part in parts}):
         own = [part for part in parts if part.line.speaker == speaker]
         voice = known.get(speaker)
+        who = persons.get(speaker)
         found.append(
             SpeakerReport(
                 speaker=speaker,
-                name="",
-                person=None,
+                name=who.name if who else "",
+                person=who.person if who else None,
                 voice=own[0].voice.id,
                 lines=len(own),
                 seconds=round(sum(part.line.duration_s for part in own), 1),

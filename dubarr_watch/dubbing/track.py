@@ -10,17 +10,18 @@ from functools import partial
 
 import structlog
 
-from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers, stand_ins
+from dubarr_watch.dubbing.casting import Speaker, cast_voices, find_speakers
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.durations import DurationBook, Law
 from dubarr_watch.dubbing.fitting import Outcome, make_slots
 from dubarr_watch.dubbing.hearing_back import Listener
+from dubarr_watch.dubbing.lasting_cast import cast_people
 from dubarr_watch.dubbing.mixdown import mix_dub, placed
-from dubarr_watch.dubbing.references import borrowed_from, can_be_cloned, references_of
+from dubarr_watch.dubbing.parts import make_parts
+from dubarr_watch.dubbing.references import can_be_cloned
 from dubarr_watch.dubbing.report import line_reports
 from dubarr_watch.dubbing.series_memory import SeriesMemory
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
-from dubarr_watch.dubbing.translation import Origin, TranslatedLine
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video
 from dubarr_watch.dubbing.wording import MAX_SILENT_SHARE, Translating, Wording
@@ -36,6 +37,7 @@ from dubarr_watch.errors import CannotDub, ProofFailed, TranslationIncomplete
 from dubarr_watch.languages import Language
 from dubarr_watch.settings import Qa, Settings
 from dubarr_watch.store.records import JobRecord
+from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +68,7 @@ class TrackMaker:
         book: What engines cost is noted here.
         dispatchers: Where requests of all jobs are queued; without any, each track has its own.
         memory: What the episodes of a series know of each other.
+        store: Which voices people have; without it everybody is cast anew.
     """
 
     settings: Settings
@@ -79,6 +82,7 @@ class TrackMaker:
     book: UsageBook
     dispatchers: Dispatchers | None = None
     memory: SeriesMemory | None = None
+    store: Store | None = None
 
     def make(self, language: Language, report: StageReport) -> Dub:
         """Translate, cast, speak and mix one language.
@@ -153,14 +157,15 @@ class TrackMaker:
         durations: DurationBook,
         progress: Progress,
     ) -> tuple[list[Part], list[FittedTake]]:
-        code = language.code
+        code, known = language.code, self.understood
         with (
             self.host.engine("synthesizer", self.specs.synthesizer, **self.control.watch) as engine,
             self.book.speaking(code, engine) as synthesizer,
             translating.translator(code) as translator,
         ):
             voices = self._voices(synthesizer, language)
-            parts = self._parts(wording.lines, slots, voices)
+            cast = self._cast(code, voices)
+            parts = make_parts(known, self._speakers(), cast, voices, wording.lines, slots)
             studio = Studio(
                 language=code,
                 folder=self.work.folder / "takes" / code,
@@ -188,29 +193,17 @@ class TrackMaker:
             )
         return parts, fitted
 
-    def _parts(
-        self, wording: Sequence[TranslatedLine], slots: Sequence[Span], voices: Sequence[Voice]
-    ) -> list[Part]:
-        known, speakers = self.understood, self._speakers()
-        cast = self._cast(voices)
-        instead = stand_ins(speakers, voices, cast)
-        lent = borrowed_from(speakers, known.references)
-        return [
-            Part(
-                line,
-                said.text,
-                slot,
-                voice := cast[line.speaker],
-                references=references_of(line, known.references, lent) if voice.cloned else (),
-                fallback=instead.get(line.speaker) if voice.cloned else None,
-                joined=said.origin is Origin.JOINED,
-                song=said.origin is Origin.SONG,
-            )
-            for line, said, slot in zip(known.lines, wording, slots, strict=True)
-        ]
-
-    def _cast(self, voices: Sequence[Voice]) -> dict[int, Voice]:
-        return cast_voices(self._speakers(), voices, can_be_cloned(self.understood.references))
+    def _cast(
+        self, language: str, voices: Sequence[Voice], *, keep: bool = True
+    ) -> dict[int, Voice]:
+        speakers, known = self._speakers(), self.understood
+        cloneable = can_be_cloned(known.references)
+        if self.store is None:
+            return cast_voices(speakers, voices, cloneable)
+        return cast_people(
+            self.store, language, speakers, voices,
+            cloneable=cloneable, recognised=known.recognised, keep=keep,
+        )  # fmt: skip
 
     def _laws(self, code: str, book: DurationBook) -> dict[int, Law]:
         """Return how long texts take each speaker's voice, as far as that was ever learned.
@@ -221,7 +214,8 @@ class TrackMaker:
         laws = self.work.kept(name, dict[int, Law])
         if laws is None:
             voices = book.voices(code)
-            cast = {n: voice.id for n, voice in self._cast(voices).items()} if voices else {}
+            found = self._cast(code, voices, keep=False) if voices else {}
+            cast = {n: voice.id for n, voice in found.items()}
             speakers = {line.speaker for line in self.understood.lines}
             laws = {n: book.law(code, cast.get(n, "")) for n in sorted(speakers)}
             self.work.keep(name, dict[int, Law], laws)

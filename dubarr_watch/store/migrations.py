@@ -172,7 +172,7 @@ def _people(database: Database) -> None:
 
 
 _PEOPLE = (
-    "CREATE TABLE people (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, created_at TEXT NOT NULL)",
+    "CREATE TABLE people (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT)",
     """CREATE TABLE appearances (
         video_id INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
         speaker INTEGER NOT NULL,

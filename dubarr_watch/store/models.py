@@ -1,8 +1,7 @@
 # ruff: noqa: D106  peewee wants a class Meta in each model; there is nothing to say about it
 """The tables as peewee sees them; never seen outside the store.
 
-The models are bound to no database: every query is run through a `Database`, so that one process
-can hold several stores. `migrations.py` creates the tables; a test holds the two equal.
+Bound to no database: each query runs through a `Database`. `migrations.py` makes the tables.
 """
 
 from __future__ import annotations
@@ -292,7 +291,6 @@ class Person(_Row):
     """Somebody who was heard in one video or more."""
 
     id: Any = peewee.AutoField()
-    created_at: Any = TimeField()
 
     class Meta:
         table_name = "people"

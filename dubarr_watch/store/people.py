@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from dubarr_watch.store.database import Database
-from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.models import Appearance, Casting, Person, Video
 
 
@@ -91,7 +90,7 @@ class People:
 
     def add(self) -> int:
         """Make somebody known, and return their id; it is never anybody else's."""
-        return self._database.run(Person.insert(created_at=utc_now()))
+        return self._database.run(Person.insert())
 
     def appear(self, video_id: int, found: Sequence[AppearanceRecord]) -> None:
         """Keep who was heard in a video, in place of who was before.
