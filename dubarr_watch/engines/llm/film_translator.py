@@ -18,6 +18,7 @@ from dubarr_watch.engines.llm.answers import (
     obeys_the_film,
 )
 from dubarr_watch.engines.llm.chat import ChatService, Question
+from dubarr_watch.engines.llm.objections import objection
 from dubarr_watch.engines.llm.prompts import (
     correction_question,
     shortening_question,
@@ -122,6 +123,7 @@ class FilmTranslator:
 
         questions = Questions(ask, judge, again=_AGAIN)
         found = self._asked(request.texts, questions, Step.DRAFT, progress)
+        found |= self._mended(request, found)
         terms = request.film.glossary
 
         def agreed(answer: str, text: SourceText) -> bool:
@@ -137,6 +139,37 @@ class FilmTranslator:
             for text in request.texts
             if text.id in found
         }
+
+    def _mended(self, request: TranslationRequest, found: Mapping[int, str]) -> dict[int, str]:
+        """Ask once more for what is objected to; what is no better is left as it was."""
+
+        def wrong(answer: str, text: SourceText) -> str:
+            return objection(answer, text.text, text.speaker, request.film, request.target)
+
+        refused = {
+            text.id: (found[text.id], why)
+            for text in request.texts
+            if text.id in found and (why := wrong(found[text.id], text))
+        }
+        if not refused:
+            return {}
+        log.debug("translation objected to", texts=len(refused))
+
+        def ask(batch: Sequence[SourceText], tries: int) -> dict[int, str]:
+            return self._texts(
+                batch,
+                lambda keyed: translation_question(
+                    request.source, request.target, keyed, request.film,
+                    refused={key: refused[text.id] for key, text in keyed.items()},
+                ),
+            )  # fmt: skip
+
+        def judge(answer: str, text: SourceText) -> bool:
+            fits = acceptable(answer, text.text, target=request.target, max_chars=text.max_chars)
+            return fits and not wrong(answer, text)
+
+        again = [text for text in request.texts if text.id in refused]
+        return self._asked(again, Questions(ask, judge, halve=False), Step.DRAFT, no_progress)
 
     def shorten(
         self,
@@ -158,7 +191,10 @@ class FilmTranslator:
             )
 
         def judge(answer: str, text: ShortenRequest) -> bool:
-            return is_shorter(answer, text.text, target)
+            def wrong(wording: str) -> bool:
+                return bool(objection(wording, text.source_text, text.speaker, film, target))
+
+            return is_shorter(answer, text.text, target) and (wrong(text.text) or not wrong(answer))
 
         def told(done: float, total: float) -> None:
             progress(done / wordings, total / wordings)

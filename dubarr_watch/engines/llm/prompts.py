@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from dubarr_watch.engines.llm.chat import Question
@@ -31,6 +32,10 @@ _KEYS = (
     "Answer with one JSON object that has exactly the keys of `lines`, each with a text as its "
     "value. Nothing else: no notes, no markdown."
 )
+_REFUSED = (
+    "- `refused` is an earlier translation of the line and `because` what is wrong with it: mend "
+    "that and change nothing else.\n"
+)
 # Other scripts than Latin take up to one token for a character, and more than a few do.
 _TOKENS_PER_CHAR = 1.2
 _TOKENS_PER_LINE = 24
@@ -47,9 +52,13 @@ def translation_question(
     *,
     before: Sequence[str] = (),
     after: Sequence[str] = (),
+    refused: Mapping[str, tuple[str, str]] = MappingProxyType({}),
     temperature: float = 0.0,
 ) -> Question:
-    """Return what asks for translations of lines by key."""
+    """Return what asks for translations of lines by key.
+
+    `refused` has, by key, an earlier answer and what is wrong with it.
+    """
     into = language_name(target)
     rules = (
         f"You translate film dialogue from {language_name(source)} into {into} for dubbing: your "
@@ -67,7 +76,8 @@ def translation_question(
         "grammar wants. Other names stay as they are.\n"
         f"- Convert units of measurement to those that people use in {into}, rounded as in "
         "speech. Write numbers in words where they are short.\n"
-        f"- Translate every line by itself, in its own place. {_KEYS}"
+        + (_REFUSED if refused else "")
+        + f"- Translate every line by itself, in its own place. {_KEYS}"
     )
     data = {
         **_film(
@@ -79,6 +89,7 @@ def translation_question(
                 "speaker": _who(film, line.speaker),
                 "text": line.text,
                 "max_chars": line.max_chars,
+                **_refusal(refused.get(key)),
             }
             for key, line in lines.items()
         },
@@ -89,6 +100,10 @@ def translation_question(
         "translations", rules, _json(data), answer_schema(list(lines)),
         _tokens(chars, len(lines)), temperature,
     )  # fmt: skip
+
+
+def _refusal(known: tuple[str, str] | None) -> dict[str, str]:
+    return {} if known is None else {"refused": known[0], "because": known[1]}
 
 
 def shortening_question(
