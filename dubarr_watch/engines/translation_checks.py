@@ -6,6 +6,7 @@ translated, whatever engine answered.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 import zlib
@@ -19,8 +20,14 @@ _COGNATE_WORDS = 2
 _LOOP_COMPRESSION = 2.4
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _NOTE = re.compile(r"\s*[(\[][^)\]]*[)\]]")
-_LABEL = re.compile(r"^(?:translation|line)?\s*\d*\s*[:.)]\s+", re.IGNORECASE)
-_QUOTES = "\"'“”«»„`*"
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+_STAGE_DIRECTION = re.compile(r"\s*(?<!\w)\*{1,2}[^*]{1,60}\*{1,2}(?!\w)")
+_LABEL = re.compile(
+    r"^(?:(?:translat|traduc|traduz|übersetz|tłumacz|vertal|line|output|answer)\w*)?\s*\d*\s*[:.)]\s+",
+    re.IGNORECASE,
+)
+_BULLET = re.compile(r"^(?:[-–—•#>]+\s+)+")
+_QUOTES = "\"'“”«»„`_"
 
 # First word of the Unicode name of the letters that each language is written in, where it is not
 # Latin.
@@ -44,15 +51,33 @@ _SCRIPTS: Mapping[str, tuple[str, ...]] = {
 
 
 def cleaned(answer: str, source_text: str) -> str:
-    """Return an answer on one line, without quotes, labels and notes that the source lacks."""
-    text = " ".join(answer.split())
+    """Return an answer on one line, without quotes, markup, labels and notes that the source lacks.
+
+    What no voice can say goes too: tags, entities, emoji, and characters that cannot be seen.
+    """
+    text = html.unescape(answer)
+    if "<" not in source_text:
+        text = _TAG.sub("", text)
+    text = " ".join("".join(_seen(char, source_text) for char in text).split())
     if not _NOTE.search(source_text):
         text = _NOTE.sub("", text)
-    if not _LABEL.match(source_text):
-        text = _LABEL.sub("", text)
+    if "*" not in source_text:
+        text = text.strip("*") if text.startswith("*") and text.endswith("*") else text
+        text = _STAGE_DIRECTION.sub("", text).replace("*", "")
+    for mark in (_LABEL, _BULLET):
+        if not mark.match(source_text):
+            text = mark.sub("", text)
     if source_text[:1] not in _QUOTES:
         text = text.strip(_QUOTES + " ")
     return text.strip()
+
+
+def _seen(char: str, source_text: str) -> str:
+    kind = unicodedata.category(char)
+    if kind[0] == "C":
+        return " " if char.isspace() else ""
+    # From the arrows on: signs that somebody decorates an answer with.
+    return "" if kind == "So" and char >= "\u2190" and char not in source_text else char
 
 
 def acceptable(answer: str, source_text: str, *, target: str, max_chars: int) -> bool:
