@@ -229,6 +229,8 @@ class Daemon:
             working=lambda: self._workers is not None and self._workers.alive,
             refusal=workshop.refusal,
             hear=inbox.put,
+            gpus=workshop.runner.pipeline.host.broker.gpus,
+            engines=lambda: workshop.runner.pipeline.host.states,
         )
 
     def _work(self, workshop: Workshop, library: Library, notifier: Notifier) -> None:

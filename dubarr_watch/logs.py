@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
-from collections.abc import MutableMapping
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +22,79 @@ _BLOT = "***"
 
 # Tracebacks: their line breaks are their sense.
 _MANY_LINES = ("exception", "stack")
+
+KEPT_LINES = 2000
+_LONGEST_TRACEBACK = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of the log.
+
+    Attributes:
+        number: Counts up from 1 at the program's start.
+        at: ISO 8601, UTC.
+        level: debug, info, warning or error.
+        event: What happened.
+        fields: What belongs to it, ready for JSON.
+    """
+
+    number: int
+    at: str
+    level: str
+    event: str
+    fields: dict[str, Any]
+
+
+class LogTail:
+    """The last lines of the log, secrets blotted out; used by any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._lines: deque[LogLine] = deque(maxlen=KEPT_LINES)
+        self._listeners: list[Callable[[LogLine], None]] = []
+
+    def lines(self) -> list[LogLine]:
+        """Return what is kept, oldest first."""
+        with self._lock:
+            return list(self._lines)
+
+    @contextmanager
+    def heard_by(self, listener: Callable[[LogLine], None]) -> Iterator[None]:
+        """Call somebody with each new line for the length of a `with` block.
+
+        It is called by whatever thread logs: it must be quick, and must not log.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(listener)
+
+    def __call__(
+        self, logger: Any, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """Keep a line, as a processor of structlog that comes after secrets are gone."""
+        fields = {key: value for key, value in event.items() if not key.startswith("_")}
+        at, level = str(fields.pop("timestamp", "")), str(fields.pop("level", method))
+        words = str(fields.pop("event", ""))
+        for key in _MANY_LINES:
+            if key in fields:
+                fields[key] = str(fields[key])[-_LONGEST_TRACEBACK:]
+        with self._lock:
+            line = LogLine(next(self._numbers), at, level, words, fields)
+            self._lines.append(line)
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener(line)
+        return event
+
+
+TAIL = LogTail()
+"""Of this process."""
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -44,7 +122,7 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
-    last = [_Harmless(settings.secrets(), one_line=as_console), renderer]
+    last = [_Harmless(settings.secrets(), one_line=as_console), TAIL, renderer]
     structlog.configure(
         processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),

@@ -41,7 +41,8 @@ def open_page(settings: Settings) -> Iterator[Serve]:
             from dubarr_watch.web.server import Server, shown_address
 
             desk = Desk(settings, store, works, Credentials.load(settings))
-            with Server(guarded(create_app(desk), desk), listening):
+            app = create_app(desk)
+            with Server(guarded(app, desk), listening, app.state.wire.stop):
                 log.info("page", address=f"{shown_address(listening)}{settings.url_base}")
                 if settings.has_default_password:
                     note = "API_PASS is still admin: only this machine itself is let in"

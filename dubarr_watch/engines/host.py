@@ -75,6 +75,11 @@ class EngineHost:
         self._open = OpenEngines()
 
     @property
+    def states(self) -> dict[str, str]:
+        """What is open now, by the seam that it serves: `busy`, or kept warm and `idle`."""
+        return self._open.states()
+
+    @property
     def peak_rss_mib(self) -> float:
         """Most memory that any one engine process has held, in MiB."""
         return max((usage.peak_rss_mib for usage in self.usage), default=0.0)

@@ -85,6 +85,12 @@ class OpenEngines:
                 self._used.remove(engine)
             return not engine.blocks
 
+    def states(self) -> dict[str, str]:
+        """Return `busy` or `idle` by the seam that an engine serves."""
+        with self._lock:
+            idle = {engine.key[0]: "idle" for engine in self._kept}
+            return idle | {engine.key[0]: "busy" for engine in self._used}
+
     def _shared(self, key: Key, job: int | None) -> OpenEngine | None:
         if job is None:
             return None

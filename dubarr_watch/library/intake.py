@@ -55,6 +55,7 @@ class LibraryHealth:
         videos: Videos then.
         settling: Files and markers that are watched until they stop changing.
         last_error: The last unexpected error, or empty.
+        still_s: Seconds since its thread last moved; waiting for its turn is no standing still.
     """
 
     running: bool
@@ -69,6 +70,7 @@ class LibraryHealth:
     videos: int
     settling: int
     last_error: str
+    still_s: float = 0.0
 
 
 class Library:
@@ -114,7 +116,7 @@ class Library:
         arrival = Arrival(
             settings, store, self._asking, probe, patience_s=patience_s, refusal=refusal
         )
-        self._census = Census(settings, store, self._asking, arrival, self._stopping.is_set)
+        self._census = Census(settings, store, self._asking, arrival, self._moves)
         self._filesystem = filesystem_kind(settings.videos_dir)
         self._by_events = settings.watch_mode is WatchMode.EVENTS or (
             settings.watch_mode is WatchMode.AUTO and tells_changes(self._filesystem)
@@ -130,6 +132,7 @@ class Library:
         self._last_scan: ScanReport | None = None
         self._last_scan_at: datetime | None = None
         self._last_error = ""
+        self._busy_since_s: float | None = None
 
     def start(self) -> None:
         """Begin: watch first, then scan, so that nothing falls between the two."""
@@ -194,7 +197,17 @@ class Library:
             videos=scan.videos if scan else 0,
             settling=self._census.settling,
             last_error=self._census.last_error or self._last_error,
+            still_s=self._still_s(),
         )
+
+    def _moves(self) -> bool:
+        """Note that long work goes on, and tell whether it is to stop."""
+        self._busy_since_s = time.monotonic()
+        return self._stopping.is_set()
+
+    def _still_s(self) -> float:
+        since_s = self._busy_since_s  # read once: another thread sets it
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     def _mode(self) -> str:
         return "events" if self._by_events else "poll"
@@ -203,8 +216,9 @@ class Library:
         if self._by_events:
             self._guarded(self._watcher.start)
         while not self._stopping.is_set():
+            self._busy_since_s = None
             paths, everything = self._hints.take(self._timeout_s())
-            if self._stopping.is_set():
+            if self._moves():
                 return
             self._guarded(lambda: self._turn(paths, everything))  # noqa: B023 - run at once
 

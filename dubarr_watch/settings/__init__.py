@@ -32,6 +32,7 @@ from dubarr_watch.settings.loading import (
     resolve_profile,
 )
 from dubarr_watch.settings.model import Settings
+from dubarr_watch.settings.shown import ShownSetting, shown_settings
 from dubarr_watch.settings.sources import child_environment, counts_by_bus, visible_devices
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Qa",
     "Separation",
     "Settings",
+    "ShownSetting",
     "TtsModel",
     "WatchMode",
     "WhisperModel",
@@ -59,5 +61,6 @@ __all__ = [
     "load_settings",
     "missing_for_full",
     "resolve_profile",
+    "shown_settings",
     "visible_devices",
 ]

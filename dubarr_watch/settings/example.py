@@ -23,11 +23,12 @@ def example_env() -> str:
     special = {name: it for room in rooms for name, it in room.model_fields.items()}
     common = {name: it for name, it in Settings.model_fields.items() if name not in special}
     for name, field in {**common, **special}.items():
-        blocks.append(f"# {field.description}\n#{name.upper()}={_shown(field.default)}\n")
+        blocks.append(f"# {field.description}\n#{name.upper()}={as_written(field.default)}\n")
     return "\n".join(blocks)
 
 
-def _shown(default: object) -> str:
+def as_written(default: object) -> str:
+    """Return a value as somebody would write it into a file of settings."""
     if default is None:
         return ""
     if isinstance(default, SecretStr):

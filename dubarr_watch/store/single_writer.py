@@ -35,10 +35,13 @@ class WriterLock:
         path: File that all processes lock; made when it is first needed.
         needed: False where SQLite does not need it: then holding it does nothing.
         timeout_s: How long to wait for another process.
+
+    Attributes:
+        path: The file.
     """
 
     def __init__(self, path: Path, *, needed: bool, timeout_s: float) -> None:
-        self._path = path
+        self.path = path
         self._needed = needed
         self._timeout_s = timeout_s
         self._threads = threading.RLock()
@@ -58,7 +61,7 @@ class WriterLock:
             return
         with self._threads:
             if self._depth == 0:
-                self._file = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                self._file = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             self._depth += 1
             try:
                 if self._depth == 1:

@@ -10,8 +10,10 @@ from typing import Self
 
 from dubarr_watch.store.backups import Backups
 from dubarr_watch.store.browsing import Browsing
+from dubarr_watch.store.changes import ChangeCounter
 from dubarr_watch.store.checkpoints import Checkpoints
 from dubarr_watch.store.database import Database, opening_lock
+from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.glossary import Glossary
 from dubarr_watch.store.inbox import InboxRows
 from dubarr_watch.store.jobs import Jobs
@@ -54,6 +56,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._changes = ChangeCounter(database.path)
         self.videos = Videos(database)
         self.browsing = Browsing(database)
         self.requests = Requests(database)
@@ -95,11 +98,25 @@ class Store:
 
     def close(self) -> None:
         """Close every thread's connection; the store cannot be used afterwards."""
+        self._changes.close()
         self._database.close()
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make several calls one transaction: all of them happen, or none."""
         return self._database.transaction()
+
+    def changes(self) -> int:
+        """Return a number that changes whenever anybody, in any process, has written."""
+        return self._changes.read()
+
+    def touch(self, *, timeout_s: float) -> None:
+        """Make sure that the database can be written, now.
+
+        Raises:
+            StoreError: It cannot, within that time.
+            NotWritable: It may not be written.
+        """
+        self._database.touch("touched", utc_now().isoformat(), timeout_s=timeout_s)
 
     def damage(self) -> list[str]:
         """Look for damage in the whole file; returns what was found, nothing when it is sound."""

@@ -9,7 +9,9 @@
                     else: `request.app.state.desk`, or `DeskOf` as a parameter
     shapes.py       what comes out, as pydantic models
     problems.py     errors: raise any DubarrError, and it comes out as problem+json
-    api/            /api/v1, a router a subject
+    api/            /api/v1, a router a subject; older.py the paths of the first deployments
+    live/           channel.py hands events to many listeners and lets the slow go, stream.py sends
+                    them (`EventStream`), changes.py says which there are, wire.py feeds them
 
 Routes are plain functions (`def`, not `async def`): they run in threads, for the store waits for
 the disk. Nothing may block the event loop. Import this package only where the server runs: it

@@ -16,11 +16,13 @@ from starlette.types import ASGIApp
 
 from dubarr_watch import __version__
 from dubarr_watch.errors import DubarrError, printable
-from dubarr_watch.web import api, webhooks
+from dubarr_watch.web import api, older, webhooks
+from dubarr_watch.web.api import health
 from dubarr_watch.web.desk import Desk
 from dubarr_watch.web.gate import Gate
+from dubarr_watch.web.live.wire import Wire
 from dubarr_watch.web.problems import Problem, problem, problem_of
-from dubarr_watch.web.surroundings import Base, Safe
+from dubarr_watch.web.surroundings import Base, Safe, unexpected
 from dubarr_watch.web.throttle import Throttle
 
 THREADS = 6
@@ -47,11 +49,15 @@ def create_app(desk: Desk) -> FastAPI:
             DubarrError: _of_ours,
             RequestValidationError: _not_valid,
             HTTPException: _of_http,
+            Exception: _unexpected,
         },
         # Nothing on a home server reports its use to anybody.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.desk = desk
+    app.state.wire = Wire(desk)
+    app.include_router(health.router)
+    app.include_router(older.router)
     app.include_router(api.router)
     app.include_router(webhooks.router)
     return app
@@ -66,7 +72,12 @@ def guarded(app: FastAPI, desk: Desk) -> ASGIApp:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    yield
+    wire: Wire = app.state.wire
+    wire.start()
+    try:
+        yield
+    finally:
+        wire.stop()
 
 
 async def _of_ours(request: Request, error: Any) -> Response:
@@ -77,6 +88,10 @@ async def _of_ours(request: Request, error: Any) -> Response:
 async def _not_valid(request: Request, error: Any) -> Response:
     told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, printable(told), hint="See /docs.")
+
+
+async def _unexpected(request: Request, error: Any) -> Response:
+    return unexpected()
 
 
 async def _of_http(request: Request, error: Any) -> Response:

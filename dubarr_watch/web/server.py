@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +18,6 @@ from dubarr_watch.errors import WrongUsage
 
 log = structlog.get_logger(__name__)
 
-START_S = 15.0
 STOP_S = 2.0
 """How long requests that are under way may take when the daemon stops."""
 
@@ -28,12 +28,16 @@ class Server:
     Args:
         app: What is served.
         listening: See `listen`.
+        on_stop: Called first of all at the end, to let go of whoever listens for events.
     """
 
-    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+    def __init__(
+        self, app: ASGIApp, listening: socket.socket, on_stop: Callable[[], None] = lambda: None
+    ) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
+            log_level="critical",  # what goes wrong is told by surroundings.py
             access_log=False,
             lifespan="on",
             server_header=False,
@@ -44,7 +48,7 @@ class Server:
         self._server = uvicorn.Server(config)
         self._listening = listening
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
-        self._up = threading.Event()
+        self._on_stop = on_stop
 
     @property
     def alive(self) -> bool:
@@ -61,6 +65,7 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._on_stop()
         self._server.should_exit = True
         self._thread.join(STOP_S + 1)
         if self._thread.is_alive():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dubarr_watch.web.problems import problem
@@ -87,9 +88,13 @@ class Safe:
         except ClientDisconnect:
             return
         except Exception:
+            # It is answered already, by `unexpected` or by ending the connection.
             log.exception("request failed", method=scope["method"], path=scope["path"])
-            if started:
-                raise
-            words = "Something unexpected went wrong."
-            answer = problem(500, words, hint="The log holds the details; please report them.")
-            await answer(scope, receive, with_headers)
+            if not started:
+                await unexpected()(scope, receive, with_headers)
+
+
+def unexpected() -> Response:
+    """Return the answer to a request that failed for no reason that we know."""
+    words = "Something unexpected went wrong."
+    return problem(500, words, hint="The log holds the details; please report them.")

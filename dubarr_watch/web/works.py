@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import LibraryHealth
 from dubarr_watch.neighbours.inbox import Receipt
@@ -24,6 +25,8 @@ class Works:
         working: Whether every worker lives.
         refusal: Says why a language cannot be dubbed into; empty when it can.
         hear: Takes a webhook's payload; see `Inbox.put`.
+        gpus: Devices that work can be put on.
+        engines: What runs now, `busy` or `idle`, by the seam that it serves.
     """
 
     profile: Profile
@@ -33,3 +36,5 @@ class Works:
     working: Callable[[], bool]
     refusal: Callable[[Language], str]
     hear: Callable[[object], Receipt]
+    gpus: tuple[Gpu, ...]
+    engines: Callable[[], dict[str, str]]

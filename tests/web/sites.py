@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import LibraryHealth
+from dubarr_watch.logs import configure_logging
 from dubarr_watch.neighbours.inbox import Receipt
 from dubarr_watch.settings import Profile
 from dubarr_watch.web.app import create_app, guarded
@@ -84,6 +85,7 @@ class Told:
     health: LibraryHealth = WELL
     working: bool = True
     refusal: Callable[[Language], str] = lambda language: ""
+    engines: dict[str, str] = field(default_factory=dict)
     looked_at: list[Path] = field(default_factory=list)
     rung: list[None] = field(default_factory=list)
     hear: Callable[[object], Receipt] = lambda payload: Receipt(1, "", "")
@@ -98,6 +100,8 @@ class Told:
             working=lambda: self.working,
             refusal=lambda language: self.refusal(language),
             hear=lambda payload: self.hear(payload),
+            gpus=(),
+            engines=lambda: self.engines,
         )
 
 
@@ -107,20 +111,16 @@ def open_site(folder: Path, told: Told | None = None, **settings: Any) -> Iterat
     told = told or Told()
     chosen = {"api_user": USER, "api_pass": PASSWORD, "target_langs": "es", **settings}
     with open_shop(folder, **chosen) as shop:
+        configure_logging(shop.settings)
         desk = Desk(shop.settings, shop.store, told.works(), Credentials.load(shop.settings))
         app = create_app(desk)
         listening = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         with (
-            Server(guarded(app, desk), listening),
+            Server(guarded(app, desk), listening, app.state.wire.stop),
             httpx.Client(
                 base_url=url, auth=(shop.settings.api_user, chosen["api_pass"]), trust_env=False,
                 timeout=30,
             ) as client,
         ):  # fmt: skip
             yield Site(shop, desk, app, url, client, told.looked_at, told.rung)
-
-
-def away(told: Told) -> None:
-    """Let the library's thread be dead."""
-    told.health = replace(told.health, running=False)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.store import Store
 from dubarr_watch.web.credentials import Credentials
+from dubarr_watch.web.desk.health import HealthDesk
 from dubarr_watch.web.desk.jobs import JobDesk
+from dubarr_watch.web.desk.machine import MachineDesk
 from dubarr_watch.web.desk.overview import Overview
+from dubarr_watch.web.desk.tasks import Tasks
 from dubarr_watch.web.desk.videos import VideoDesk
 from dubarr_watch.web.works import Works
 
@@ -26,6 +31,10 @@ class Desk:
         videos: The library.
         jobs: The queue, and what came of it.
         overview: What is going on.
+        health: Whether all is well.
+        tasks: What takes longer than a request.
+        machine: Devices, models, settings, findings.
+        tell: Called with the name and the JSON of what listeners are to hear of.
     """
 
     def __init__(
@@ -38,3 +47,7 @@ class Desk:
         self.videos = VideoDesk(settings, store)
         self.jobs = JobDesk(settings, store, works)
         self.overview = Overview(settings, store, works)
+        self.health = HealthDesk(store, works)
+        self.tell: Callable[[str, str], None] = lambda name, data: None
+        self.tasks = Tasks(settings, lambda name, data: self.tell(name, data))
+        self.machine = MachineDesk(settings, store, works, self.tasks)

@@ -1,0 +1,113 @@
+"""Settings, models, findings and tasks as the page shows them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from dubarr_watch.demo.listener import PushListener
+from dubarr_watch.errors import DubarrError, IllegalTransition
+from dubarr_watch.settings import Settings
+from dubarr_watch.web.desk.tasks import Report
+from tests.composing import eventually
+from tests.web.sites import PASSWORD, Site, open_site
+
+
+class TestSettings:
+    def test_each_has_its_source_and_secrets_are_hidden(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config" / "config.env").write_text("MAX_SPEEDUP=1.1\nSTEREO=\n")
+        (tmp_path / "token").write_text("made-up-token-of-nobody")
+        for name in Settings.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.setenv("CONFIG_DIR", str(tmp_path / "config"))
+        monkeypatch.setenv("SETTLE_SECONDS", "3")
+        monkeypatch.setenv("HF_TOKEN_FILE", str(tmp_path / "token"))
+        with open_site(tmp_path) as site:
+            answer = site.client.get("/api/v1/settings")
+        shown = {one["name"]: one for one in answer.json()}
+        assert set(shown) == {name.upper() for name in Settings.model_fields}
+        sources = {name: shown[name]["source"] for name in
+                   ("MAX_SPEEDUP", "STEREO", "SETTLE_SECONDS", "HF_TOKEN", "QA")}  # fmt: skip
+        assert sources == {
+            "MAX_SPEEDUP": "config.env", "STEREO": "default", "SETTLE_SECONDS": "environment",
+            "HF_TOKEN": "file", "QA": "default",
+        }  # fmt: skip
+        assert (shown["SETTLE_SECONDS"]["value"], shown["SETTLE_SECONDS"]["default"]) == (
+            "3.0",
+            "10",
+        )
+        assert (shown["HF_TOKEN"]["value"], shown["HF_TOKEN"]["secret"]) == ("***", True)
+        assert shown["OPENAI_API_KEY"]["value"] == ""
+        assert PASSWORD not in answer.text
+        assert "made-up-token-of-nobody" not in answer.text
+
+
+class TestTasks:
+    def test_a_pull_that_cannot_be_is_told(self, site: Site) -> None:
+        told = site.problem(site.client.post("/api/v1/models/nothing/pull"))
+        assert told["status"] == 422
+        assert "Known models" in told["hint"]
+
+    def test_a_task_is_followed_to_its_end(self, site: Site) -> None:
+        go_on = threading.Event()
+
+        def work(report: Report) -> None:
+            report("half", 0.5)
+            go_on.wait(30)
+
+        task = site.desk.tasks.start("pull", "x", work)
+        path = f"/api/v1/tasks/{task.id}"
+        eventually(lambda: site.get(path)["progress"] == 0.5)
+        with pytest.raises(IllegalTransition):
+            site.desk.tasks.start("pull", "x", lambda report: None)
+        go_on.set()
+        eventually(lambda: site.get(path)["state"] == "done")
+        assert site.get("/api/v1/tasks")[0]["finished_at"]
+
+    def test_a_task_that_fails_says_why(self, site: Site) -> None:
+        def fail(report: object) -> None:
+            raise DubarrError(f"It said {PASSWORD}.", hint="Wait.")
+
+        task = site.desk.tasks.start("pull", "y", fail)
+        found = eventually(lambda: (now := site.get(f"/api/v1/tasks/{task.id}"))["error"] and now)
+        assert (found["state"], found["error"], found["hint"]) == (
+            "failed",
+            "It said ***.",
+            "Wait.",
+        )
+
+
+class TestTheRest:
+    def test_a_machine_without_a_gpu_has_none(self, site: Site) -> None:
+        assert site.get("/api/v1/devices") == []
+        assert site.get("/api/v1/leases") == []
+
+    def test_the_models_are_those_of_the_profile(self, site: Site) -> None:
+        found = site.get("/api/v1/models")
+        assert {"kokoro-82m", "d-vector"} & {one["name"] for one in found}
+        assert {one["state"] for one in found} <= {"missing", "ready", "damaged"}
+
+    def test_the_languages_are_told_with_what_they_are_worth(self, site: Site) -> None:
+        found = {one["code"]: one for one in site.get("/api/v1/languages")}
+        assert (found["es"]["well"], found["de"]["well"]) == (True, False)
+
+    def test_the_doctor_is_heard(self, site: Site) -> None:
+        found = site.get("/api/v1/doctor")
+        assert {"ffmpeg", "database"} <= {one["name"] for one in found["checks"]}
+        assert site.get("/api/v1/doctor")["looked_at"] > 0
+
+    def test_the_key_is_shown_to_who_is_in(self, site: Site) -> None:
+        assert site.get("/api/v1/api-key") == {"api_key": site.desk.credentials.api_key}
+
+    @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # by a library of Apprise's
+    def test_a_test_message_goes_out(self, site: Site, tmp_path: Path) -> None:
+        assert site.post("/api/v1/notifications/test") == []
+        with PushListener() as push, open_site(tmp_path, notify_urls=push.url) as told:
+            (sent,) = told.post("/api/v1/notifications/test")
+            assert sent["ok"]
+            assert push.wait(10) is not None
