@@ -69,15 +69,20 @@ class Balance:
     Attributes:
         takes: Takes with the gain of each channel.
         ducks: Where and how far the bed goes down.
-        integrated_lufs: How loud the mix will be.
+        energy: Of the mix, all channels weighted, for each tenth of a second: float64, (steps,).
         depth_lu: By how much the voice will stand above the bed while it speaks, all lines
             together; nothing without lines or with a silent bed.
     """
 
     takes: tuple[PlacedTake, ...]
     ducks: tuple[Duck, ...]
-    integrated_lufs: float
+    energy: NDArray[np.float64]
     depth_lu: float | None
+
+    @property
+    def integrated_lufs(self) -> float:
+        """How loud the mix will be."""
+        return integrated_lufs(self.energy)
 
 
 def balance(
@@ -119,9 +124,7 @@ def balance(
     gain = _duck_gain(len(under), ducks, len(layout.channels))
     lying = (under * gain**2) @ layout.weights
     heard = over > over.max(initial=0.0) * 1e-6
-    return Balance(
-        takes, ducks, integrated_lufs(lying + over), _depth_lu(over[heard], lying[heard])
-    )
+    return Balance(takes, ducks, lying + over, _depth_lu(over[heard], lying[heard]))
 
 
 def _depth_lu(over: _Energy, under: _Energy) -> float | None:

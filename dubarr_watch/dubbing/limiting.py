@@ -31,6 +31,9 @@ class Limiter:
         self._ceiling = ceiling
         self.peaks: list[float] = []
         """Of each block that came in, at most the ceiling; true peaks where near to it."""
+        self.kept: list[float] = []
+        """Of each block that came in, the share of its energy that was left; the ends of blocks are
+        those of chunks that are looked ahead into."""
 
     def run(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
         """Yield as many samples as come in, in blocks of other lengths.
@@ -43,6 +46,7 @@ class Limiter:
             limiter = limiter or _Limiter(block.shape[1], self._ceiling)
             yield limiter.take(block)
             self.peaks.append(min(limiter.highest, self._ceiling))
+            self.kept.append(limiter.kept)
         if limiter:
             yield limiter.rest()
 
@@ -57,6 +61,7 @@ class _Limiter:
         self._fallen = 0.0  # what the release still holds
         self._last = 0.0
         self.highest = 0.0  # peak of what came last
+        self.kept = 1.0  # energy of what was given last, by what it was
 
     def take(self, block: Samples, *, ending: bool = False) -> Samples:
         self._kept = np.concatenate([self._kept, block])
@@ -70,8 +75,11 @@ class _Limiter:
             self._needs = np.concatenate([self._needs, over])
         ready = count if ending else max(0, count - _AHEAD)
         given = self._kept[AROUND : AROUND + ready * CHUNK]
+        self.kept = 1.0
         if ready and (self._fallen > 0 or self._last > 0 or self._needs.any()):
+            before = float(np.vdot(given, given))
             given = self._reduced(given, ready)
+            self.kept = float(np.vdot(given, given)) / before if before > 0 else 1.0
         self._kept = self._kept[ready * CHUNK :]
         self._needs = self._needs[ready:]
         return given

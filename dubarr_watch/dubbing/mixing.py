@@ -23,11 +23,7 @@ from dubarr_watch.dubbing.ducking import MAX_DUCK_DB, Ducker, channel_depths
 from dubarr_watch.dubbing.layouts import Layout, layout_of
 from dubarr_watch.dubbing.levels import Loudness, Measuring, factor, sound_levels, take_levels
 from dubarr_watch.dubbing.limiting import Limiter
-from dubarr_watch.dubbing.loudness import (
-    SILENCE_LUFS,
-    STEP_S,
-    EnergyMeter,
-)
+from dubarr_watch.dubbing.loudness import SILENCE_LUFS, STEP_S
 from dubarr_watch.dubbing.timeline import BLOCK, SAMPLE_RATE, Samples, SpeechLine
 from dubarr_watch.dubbing.track_check import (
     MAX_TRUE_PEAK_DBTP,
@@ -274,13 +270,11 @@ class _Recipe:
 def _encode(recipe: _Recipe, target: Path, turn: _Turn, control: MixControl) -> Written:
     layout, codec = recipe.layout, recipe.codec
     limiter = Limiter(factor(turn.ceiling_db))
-    meter = EnergyMeter(len(layout.channels), SAMPLE_RATE)
 
     def feed(stdin: BinaryIO) -> None:
         widen_pipe(stdin)
         for block in limiter.run(recipe.blocks(factor(turn.gain_db))):
             stdin.write(np.ascontiguousarray(block).data)
-            meter.add(block)
 
     arguments: list[Any] = [
         "-f", "f32le", "-ar", str(SAMPLE_RATE), "-ch_layout", layout.name, "-i", "pipe:0",
@@ -296,7 +290,10 @@ def _encode(recipe: _Recipe, target: Path, turn: _Turn, control: MixControl) -> 
         stall_s=control.stall_s,
         stdin=feed,
     )
-    energy = meter.energies() @ layout.weights
+    # What was planned is known without measuring it; only the limiter came in between.
+    kept = np.repeat(limiter.kept, round(BLOCK / SAMPLE_RATE / STEP_S))
+    energy = recipe.plan.energy * factor(turn.gain_db) ** 2
+    energy *= np.pad(kept, (0, max(len(energy) - len(kept), 0)), mode="edge")[: len(energy)]
     return Written(codec, energy, limiter.peaks, exact=codec.layout == layout)
 
 

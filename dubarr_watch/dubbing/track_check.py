@@ -1,8 +1,8 @@
-"""How loud an encoded track came out: what was written is known, so what encoding changed is asked.
+"""How loud an encoded track came out: what was planned is known, so what came of it is asked.
 
 A short track is decoded whole. Of a long one, that is decoded where something could be wrong:
 wherever the sound is so loud that encoding may lift a peak over the limit, and at moments all over
-the film, which tell by how much the codec moves the loudness.
+the film, which tell by how much the mix and the codec moved the loudness.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Written:
 
     Attributes:
         codec: How it was encoded.
-        energy: Of all channels, weighted, for each tenth of a second.
+        energy: Of all channels, weighted, for each tenth of a second, as it was planned.
         peaks: Linear peak of each second.
         exact: Whether the encoder got these channels; else fewer were made of them.
     """
