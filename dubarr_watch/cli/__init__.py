@@ -7,6 +7,12 @@ nothing else; everything for people goes to standard error.
 
 from __future__ import annotations
 
+import os
+
+# Before anything loads numpy: between its short calls in a mix the waiting threads of BLAS spin,
+# which took as long as the mix itself. Engines have processes, and threads, of their own.
+os.putenv("OPENBLAS_NUM_THREADS", "1")
+
 from dubarr_watch.cli.app import main
 
 __all__ = ["main"]

@@ -39,3 +39,13 @@ def test_many_threads_may_want_it_first() -> None:
     )
     for _ in range(3):
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_daemon_computes_in_one_thread() -> None:
+    """Waiting threads of BLAS would spin between the short calls of a mix."""
+    program = (
+        "import dubarr_watch.cli, numpy, psutil\n"
+        "square = numpy.ones((500, 500)); square @ square\n"
+        "assert psutil.Process().num_threads() == 1"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
