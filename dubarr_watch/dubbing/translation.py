@@ -19,7 +19,7 @@ from dubarr_watch.dubbing.asking import ALONE, Asking, ask_for_all
 from dubarr_watch.dubbing.durations import Law
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
-from dubarr_watch.dubbing.wording_checks import DENSE
+from dubarr_watch.dubbing.wording_checks import DENSE, looks_wrong
 from dubarr_watch.engines.base import Progress, SourceText, Translator, no_progress
 from dubarr_watch.engines.pieces import Timeline
 
@@ -161,10 +161,21 @@ def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, Tra
         for line, piece in zip(own, pieces, strict=True):
             if piece:
                 wording.setdefault(line.index, []).append(piece)
-    return {
-        index: TranslatedLine(index, " ".join(texts), Origin.SUBTITLES)
-        for index, texts in wording.items()
-    }
+    found = {index: " ".join(texts) for index, texts in wording.items()}
+    for _, group in groupby(lines, key=lambda line: line.sentence):
+        part = list(group)
+        if not _agree(part, found):
+            for line in part:
+                found.pop(line.index, None)
+    return {index: TranslatedLine(index, text, Origin.SUBTITLES) for index, text in found.items()}
+
+
+def _agree(sentence: Sequence[Line], found: Mapping[int, str]) -> bool:
+    """Tell whether subtitles can say what a sentence does, so far as they have words for it."""
+    own = [line for line in sentence if line.index in found]
+    said = " ".join(line.text for line in own)
+    shown = " ".join(found[line.index] for line in own)
+    return not own or not looks_wrong(said, shown, len(shown))
 
 
 def cues_by_line(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, list[Cue]]:

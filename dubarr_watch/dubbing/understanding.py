@@ -21,6 +21,7 @@ from dubarr_watch.dubbing.references import Reference, make_references
 from dubarr_watch.dubbing.separation import Separated, separate_voices
 from dubarr_watch.dubbing.songs import sung_lines
 from dubarr_watch.dubbing.subtitle_text import Cue
+from dubarr_watch.dubbing.subtitle_timing import in_time
 from dubarr_watch.dubbing.subtitles import FoundSubtitles, find_subtitles
 from dubarr_watch.dubbing.transcript import Line, make_lines, untranscribed_voice
 from dubarr_watch.dubbing.usage import UsageBook
@@ -123,6 +124,7 @@ class Understanding:
                 "voices", key, Voices, lambda told: self._listen(heard, printer, lines, told)
             )
         subtitles = self._subtitles(transcript.language) if lines else FoundSubtitles()
+        subtitles = in_time(subtitles, transcript.voice, transcript.duration_s)
         key, lines = self._corrected(key, voices.lines, subtitles.cues, transcript.language)
         songs = self._songs(lines, subtitles)
         references: list[Reference] = []

@@ -13,6 +13,7 @@ from dubarr_watch.dubbing.durations import Law
 from dubarr_watch.dubbing.names import names_alike
 from dubarr_watch.dubbing.series_memory import SeriesMemory, carried
 from dubarr_watch.dubbing.songs import sung_lines
+from dubarr_watch.dubbing.subtitle_timing import in_time
 from dubarr_watch.dubbing.subtitles import FoundSubtitles, find_subtitles
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.dubbing.translation import Origin, TranslatedLine, needs_model, translate_lines
@@ -173,13 +174,14 @@ class Translating:
         return frozenset(self.understood.songs) | sung_lines(self.understood.lines, subtitles.songs)
 
     def _subtitles(self, language: Language) -> FoundSubtitles:
-        return find_subtitles(
+        found = find_subtitles(
             self.video.found,
             language,
             self.work.folder,
             cancelled=self.control.cancelled,
             stall_s=self.control.stall_s,
         )
+        return in_time(found, self.understood.voice, self.understood.audio.duration_s)
 
     def _asking(self, film: FilmContext) -> Asking:
         wide = _WIDE if self.specs.understands else Asking()
