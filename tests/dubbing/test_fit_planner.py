@@ -22,6 +22,7 @@ from dubarr_watch.dubbing.fit_planner import (
     FitLine,
     FitPlan,
     Limits,
+    Why,
     plan_fits,
     slots_of,
 )
@@ -161,6 +162,20 @@ class TestAlways:
             moved_s = plan.start_s - line.start_s
             assert -EARLY_S - TINY_S <= moved_s <= LATE_S + TINY_S
             assert plan.why or moved_s == 0
+
+    @given(films(lanes=2))
+    def test_everything_that_deviates_says_why(self, film: tuple[list[FitLine], Limits]) -> None:
+        """Each of a start, an end, a speed, a cut and a lost end that is not the plain one."""
+        lines, limits = film
+        for line, plan in zip(lines, plan_fits(lines, limits), strict=True):
+            assert (plan.start_s < line.start_s) == (Why.EARLY in plan.why)
+            assert plan.start_s <= line.start_s or Why.CENTRED in plan.why
+            assert plan.end_s <= line.end_s + TINY_S or Why.BORROWED in plan.why
+            assert (plan.speed > 1) == bool({Why.FASTER, Why.HURRIED} & {*plan.why})
+            assert (plan.speed > 1.15) == (Why.HURRIED in plan.why)
+            assert plan.speed >= 1 or Why.SLOWED in plan.why
+            assert bool(plan.cuts) == (Why.PAUSES in plan.why)
+            assert plan.trimmed == bool({Why.CUT, Why.CUT_INSIDE} & {*plan.why})
 
     @given(films())
     def test_starts_stay_in_order(self, film: tuple[list[FitLine], Limits]) -> None:

@@ -28,6 +28,7 @@ from dubarr_watch.engines.base import Gender, Span, Voice
 
 VOICE = Voice("anna", "es", Gender.FEMALE, "fake", 1.0)
 LINE = LineReport(0, 1.0, 2.0, 1.0, 3.0, 2.0, 1.0, 1, 0, "Hello.", "Hola.", "ok")
+WHY = ("gap borrowed", "sped up")
 COSTS = Costs({"extract": 2.0, "synthesize": 28.004}, 60, 900)
 
 
@@ -63,12 +64,12 @@ def test_a_line_says_what_was_done_to_it() -> None:
     take = Take(4, Path("4.wav"), "Hola.", "anna", 2.2, 2, Outcome.RETRIED)
     parts = [Part(line, "Hola a todos.", Span(1.0, 3.0), VOICE)] * 2
     fitted = [
-        FittedTake(take, Path("4-fit.wav"), 1.0, Fit(1.1, 2.0, trimmed=False), Outcome.RETRIED),
+        FittedTake(take, Path("4-fit.wav"), 1.0, Fit(1.1, 2.0, False, 0.0, WHY), Outcome.RETRIED),
         FittedTake(None, None, 1.0, Fit(1.0, 0.0, trimmed=False), Outcome.SILENT),
     ]
     said, silent = line_reports(parts, fitted)
     assert said == LineReport(
-        4, 1.0, 2.5, 1.0, 2.0, 2.0, 1.1, 2, 1, "Hello there.", "Hola.", "retried"
+        4, 1.0, 2.5, 1.0, 2.0, 2.0, 1.1, 2, 1, "Hello there.", "Hola.", "retried", why=[*WHY]
     )
     assert (silent.take_s, silent.attempts, silent.outcome) == (0.0, 0, "silent")
     assert silent.text == "Hola a todos."
