@@ -26,10 +26,13 @@ FEWEST = 8
 _INDEPENDENT_S = 3.0
 """Speech and silence this far apart have nothing to do with each other."""
 
-_SURE, _BETTER, _UNRELATED = 4.5, 3.0, 3.0
+_SURE, _BETTER = 4.5, 3.0
 """In standard deviations of the correlation of two films that have nothing in common."""
 
-_LONG_ENOUGH_S = 600.0
+_AGREE, _UNRELATED = 0.3, 0.2
+"""Correlations: 0.7 is usual for subtitles in time, 0.05 the most of those of another film."""
+
+_LONG_ENOUGH_S = 1200.0
 _IN_TIME_S = 0.3
 
 
@@ -53,19 +56,23 @@ def in_time(subtitles: FoundSubtitles, voice: Sequence[Span], duration_s: float)
         duration_s: Length of the film.
     """
     cues = [*subtitles.cues, *subtitles.songs]
-    if len(cues) < FEWEST or not voice or duration_s <= 0:
+    if len(cues) < FEWEST or duration_s <= 0:
         return subtitles
     spoken = _shown([(span.start_s, span.end_s) for span in voice], duration_s)
+    if not spoken.std():
+        return subtitles
     farthest_s = min(MOST_S, duration_s / 10)
     fits = [_best(spoken, cues, rate, farthest_s, duration_s) for rate in RATES]
     best = max(fits, key=lambda fit: fit.correlation)
     as_is = _correlation(spoken, _shown(_times(cues, 1.0), duration_s))
     sigma = 1 / math.sqrt(duration_s / _INDEPENDENT_S)
     moved = best.rate != 1.0 or abs(best.shift_s) > _IN_TIME_S
-    sure = best.correlation > _SURE * sigma and best.correlation - as_is > _BETTER * sigma
+    sure = (
+        best.correlation > max(_AGREE, _SURE * sigma) and best.correlation - as_is > _BETTER * sigma
+    )
     if moved and sure:
         return _moved(subtitles, best)
-    if duration_s >= _LONG_ENOUGH_S and max(best.correlation, as_is) < _UNRELATED * sigma:
+    if duration_s >= _LONG_ENOUGH_S and max(best.correlation, as_is) < _UNRELATED:
         note = "The subtitles agree with nothing that is said: they are of another film or cut."
         return FoundSubtitles([], [], [*subtitles.notes, note])
     return subtitles

@@ -392,6 +392,22 @@ class TestSubtitles:
         found = translated(self.LINES[:1], Scripted(rotated), cues=[Cue(3, 4, "SALIDA")])
         assert found[0].origin is Origin.MODEL
 
+    @pytest.mark.parametrize(
+        "shown",
+        [
+            "He counted 11 of them before noon.",  # not translated at all
+            "Contó 12 antes del mediodía.",  # another line's
+        ],
+    )
+    def test_a_cue_that_cannot_be_the_line_is_not_said(self, shown: str) -> None:
+        """By its words and numbers; the model is asked then."""
+        lines = [line(0, "He counted 11 of them before noon.")]
+        model = Scripted(rotated)
+        (said,) = translated(lines, model, cues=[Cue(0, 2, shown)])
+        assert said.origin is Origin.MODEL
+        (said,) = translated(lines, model, cues=[Cue(0, 2, "Contó 11 antes del mediodía.")])
+        assert said.origin is Origin.SUBTITLES
+
 
 class TestSplitWording:
     def test_breaks_prefer_punctuation(self) -> None:
