@@ -6,7 +6,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +41,7 @@ from dubarr_watch.library.intake import Library
 from dubarr_watch.library.mounts import filesystem_kind, locks_are_shared_late
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.neighbours.inbox import Inbox
+from dubarr_watch.neighbours.telling import Teller, looks_for
 from dubarr_watch.notify import Notifier, event_for
 from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.serving import open_page
@@ -124,9 +125,15 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         host = stack.enter_context(_open_host(settings, inventory, plan, store, owner))
         dispatchers = stack.enter_context(Dispatchers())
         pipeline = Pipeline(settings, store, host, specs, dispatchers)
-        events = (lambda state: "") if foreground else partial(event_for, settings)
-        runner = JobRunner(settings, store, pipeline, park=foreground, event_for=events)
+        events = partial(_events_for, settings, foreground=foreground)
+        runner = JobRunner(settings, store, pipeline, park=foreground, events_for=events)
         yield Workshop(store, runner, owner, profile, plan, specs.refusal)
+
+
+def _events_for(settings: Settings, state: JobState, *, foreground: bool) -> list[str]:
+    """Return what to put into the outbox when a job ends so; servers are told of every one."""
+    message = "" if foreground else event_for(settings, state)
+    return [*([message] if message else []), *looks_for(settings, state)]
 
 
 def _refuse_network(settings: Settings) -> None:
@@ -196,19 +203,21 @@ class Daemon:
             self._take_signals()
             self._greet(workshop)
             upkeep = Upkeep(settings, workshop.store)
-            notifier = Notifier(settings, workshop.store)
+            notifier, teller = Notifier(settings, workshop.store), Teller(settings, workshop.store)
             library = Library(settings, workshop.store, self._bell.ring, refusal=workshop.refusal)
             inbox = Inbox(settings, workshop.store, library)
             upkeep.start()
             notifier.start()
+            teller.start()
             library.start()
             inbox.start()
             try:
                 with serve(workshop.store, self._works(workshop, library, inbox)):
-                    self._work(workshop, library, notifier)
+                    self._work(workshop, library, (notifier.wake, teller.wake))
             finally:
                 inbox.stop()
                 library.stop()
+                teller.stop()
                 notifier.stop()
                 upkeep.stop()
         log.info("stopped")
@@ -233,11 +242,14 @@ class Daemon:
             engines=lambda: workshop.runner.pipeline.host.states,
         )
 
-    def _work(self, workshop: Workshop, library: Library, notifier: Notifier) -> None:
+    def _work(
+        self, workshop: Workshop, library: Library, wake: Sequence[Callable[[], None]]
+    ) -> None:
         def on_end(ended: Ended) -> None:
             if ended.job.state.ended:
                 library.settle_requests()
-                notifier.wake()
+                for outbox in wake:
+                    outbox()
 
         library.settle_requests()
         self._workers = Workers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import structlog
@@ -56,14 +56,14 @@ class JobRunner:
         store: Where the end is written down.
         pipeline: Does the work.
         park: Whether a stopped job waits for its own command instead of being queued for anybody.
-        event_for: The message to send about a job that ends so, or an empty string.
+        events_for: The messages to send about a job that ends so.
     """
 
     settings: Settings
     store: Store
     pipeline: Pipeline
     park: bool = False
-    event_for: Callable[[JobState], str] = lambda state: ""
+    events_for: Callable[[JobState], Sequence[str]] = lambda state: ()
 
     def run(
         self,
@@ -115,7 +115,7 @@ class JobRunner:
             for language in result.languages:
                 self._keep(job, language)
             ended = self.store.jobs.finish(
-                job.id, result.state, reason, event=self.event_for(result.state)
+                job.id, result.state, reason, events=self.events_for(result.state)
             )
         if result.state is not JobState.FAILED:
             made = any(language.report for language in result.languages)
@@ -160,7 +160,7 @@ class JobRunner:
             for code in job.languages:
                 self._keep(job, LanguageResult(parse_language(code), JobState.FAILED, str(error)))
             ended = self.store.jobs.finish(
-                job.id, JobState.FAILED, str(error), event=self.event_for(JobState.FAILED)
+                job.id, JobState.FAILED, str(error), events=self.events_for(JobState.FAILED)
             )
         if isinstance(error, CannotDub) or ended.state is JobState.CANCELLED:
             self._clear(job)

@@ -255,9 +255,9 @@ class TestDelivery:
         notifier = start(service.url)
         for end in (1, 2):
             store.jobs.claim_job(job, "me")
-            store.jobs.finish(job, JobState.FAILED, "No.", event="failed")
+            store.jobs.finish(job, JobState.FAILED, "No.", events=["failed"])
             if end == 1:
-                notifier._news.set()
+                notifier.wake()
                 wait_for(lambda: outcomes(store) == ["sent"])
             notifier.job_ended(ended(job, event=NotifyEvent.FAILED))
             wait_for(lambda: outcomes(store) == ["sent"] * end)  # noqa: B023 - waited for here
@@ -554,7 +554,7 @@ class TestCrash:
             "store.jobs.set_result(job.id, 'es', JobState.DONE,"
             ' summary=\'{"lines": 10, "within_slot": 0.9}\')\n'
             "store.jobs.finish(job.id, JobState.DONE_WITH_WARNINGS, '1 line cut.',"
-            " event='done_with_warnings')\n"
+            " events=['done_with_warnings'])\n"
             "os.kill(os.getpid(), signal.SIGKILL)\n"
         )
         done = subprocess.run(

@@ -15,6 +15,7 @@ from dubarr_watch.doctor import (
     machine,
     media_tools,
     models,
+    neighbours,
     notifications,
     plan,
 )
@@ -51,6 +52,7 @@ CHECKS: dict[str, Check] = {
     "config_file_system": folders.check_config_file_system,
     "inotify": folders.check_inotify,
     "notifications": notifications.check_notifications,
+    "servers": neighbours.check_servers,
     "database": machine.check_database,
     "sqlite": machine.check_sqlite,
     "processor": machine.check_processor,

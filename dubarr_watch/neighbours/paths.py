@@ -27,7 +27,7 @@ def rewritten(path: str, rules: Iterable[tuple[str, str]]) -> str:
         rules: (prefix, new prefix).
     """
     for prefix, new in sorted(rules, key=lambda rule: len(rule[0].rstrip("/\\")), reverse=True):
-        rest = _behind(path, prefix)
+        rest = behind(path, prefix)
         if rest is not None:
             slash = "\\" if _WINDOWS.match(new) else "/"
             return new.rstrip("/\\") + rest.replace("/", slash) if rest else new
@@ -67,8 +67,8 @@ def library_path(path: str, rules: Sequence[tuple[str, str]], root: Path) -> Pat
     return here
 
 
-def _behind(path: str, prefix: str) -> str | None:
-    """Return what follows a prefix in a path, with plain slashes; nothing when it is another."""
+def behind(path: str, prefix: str) -> str | None:
+    """Return what follows a folder in a path, with plain slashes; nothing when it is another."""
     known = prefix.rstrip("/\\")
     if _WINDOWS.match(prefix):
         path, known = path.replace("\\", "/"), known.replace("\\", "/")

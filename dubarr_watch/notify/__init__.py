@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dubarr_watch.notify.messages import JobEnded
-from dubarr_watch.notify.notifier import FAILED, SENT, Notifier, event_for, test_services
+from dubarr_watch.notify.notifier import Notifier, event_for, test_services
+from dubarr_watch.notify.outbox import FAILED, SENT
 from dubarr_watch.notify.push import ServiceOutcome
 
 __all__ = [

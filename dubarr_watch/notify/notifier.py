@@ -6,15 +6,25 @@ or the tries are used up; so neither a crash nor a dead service loses one, and n
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from dubarr_watch.errors import DubarrError, NotInStore, StoreError
 from dubarr_watch.notify import push
 from dubarr_watch.notify.messages import JobEnded, Message, compose, from_records
+from dubarr_watch.notify.outbox import (
+    FAILED,
+    IDLE_POLL_S,
+    POLL_S,
+    RETRY_DELAYS_S,
+    SENT,
+    UNWANTED,
+    Outbox,
+    age_s,
+    due_in_s,
+)
 from dubarr_watch.notify.push import ServiceOutcome
 from dubarr_watch.settings import NotifyEvent, Settings
 from dubarr_watch.store.records import PENDING, JobState, NotificationRecord
@@ -22,20 +32,11 @@ from dubarr_watch.store.store import Store
 
 __all__ = ["JobEnded", "Notifier", "ServiceOutcome", "event_for", "test_services"]
 
-RETRY_DELAYS_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
-"""Waits before the second to the last try: a router's restart and a night's maintenance fit."""
-
-SENT = "sent"
-FAILED = "failed"
-UNWANTED = "unwanted"
-
 _EVENTS = {
     JobState.DONE: NotifyEvent.DONE,
     JobState.DONE_WITH_WARNINGS: NotifyEvent.DONE_WITH_WARNINGS,
     JobState.FAILED: NotifyEvent.FAILED,
 }
-_POLL_S = 2.0
-_IDLE_POLL_S = 30.0
 _SAME_END = timedelta(seconds=1)
 
 _log = structlog.get_logger(__name__)
@@ -86,13 +87,11 @@ class Notifier:
         self._delays_s = tuple(retry_delays_s)
         self._told: dict[int, JobEnded] = {}
         self._open: dict[int, set[str]] = {}
-        self._news = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+        self._outbox = Outbox("notify", self._work)
 
     def start(self) -> None:
         """Start sending, first of all what an earlier run left in the outbox."""
-        self._thread.start()
+        self._outbox.start()
 
     def job_ended(self, ended: JobEnded) -> None:
         """Put a message into the outbox, if anybody wants it; returns at once.
@@ -107,18 +106,15 @@ class Notifier:
                 self._store.notifications.add_pending(ended.job, ended.event.value)
         except StoreError as error:
             _log.error("notification lost", job=ended.job, reason=error.message)
-        self._news.set()
+        self._outbox.wake()
 
     def wake(self) -> None:
         """Look into the outbox now: a job's end may have put a message there."""
-        self._news.set()
+        self._outbox.wake()
 
     def stop(self, timeout_s: float = 4.0) -> None:
         """Send what can be sent within a moment; the rest stays in the outbox."""
-        self._stopping.set()
-        self._news.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        self._outbox.stop(timeout_s)
 
     def test(self) -> list[ServiceOutcome]:
         """Send a test message to every service now; see `test_services`."""
@@ -134,21 +130,7 @@ class Notifier:
             for record in self._store.notifications.recent(100)
         )
 
-    def _run(self) -> None:
-        while True:
-            last_time = self._stopping.is_set()
-            wait_s = _POLL_S
-            try:
-                wait_s = self._work(at_once=last_time)
-            except Exception:  # noqa: BLE001 - logged; messages are safe, the next round may go well
-                if not self._stopping.is_set():
-                    _log.exception("notifications not sent")
-            if last_time:
-                return
-            self._news.wait(wait_s)
-            self._news.clear()
-
-    def _work(self, *, at_once: bool) -> float:
+    def _work(self, at_once: bool) -> float:
         """Send what is due; returns the seconds until something may be due again."""
         pending = self._store.notifications.pending()
         fresh = [record for record in pending if record.attempts == 0]
@@ -156,7 +138,7 @@ class Notifier:
         waits: list[float] = []
         due: dict[frozenset[str], list[NotificationRecord]] = {}
         for record in again:
-            wait_s = self._delays_s[min(record.attempts, len(self._delays_s)) - 1] - _age_s(record)
+            wait_s = due_in_s(record, self._delays_s)
             if wait_s > 0:
                 waits.append(wait_s)
             elif not at_once:
@@ -173,14 +155,14 @@ class Notifier:
                 self._send(fresh)
                 waits.append(0.0)
         # Somebody may have emptied the queue without a job ending here.
-        return max(0.0, min([_POLL_S, *waits])) if pending else _IDLE_POLL_S
+        return max(0.0, min([POLL_S, *waits])) if pending else IDLE_POLL_S
 
     def _held_s(self, fresh: Sequence[NotificationRecord]) -> float:
         """Return how long the next message waits for other jobs; nobody waits for an idle queue."""
         counts = self._store.jobs.counts()
         if not counts[JobState.RUNNING] and not counts[JobState.QUEUED]:
             return 0.0
-        return self._settings.notify_digest_seconds - max(map(_age_s, fresh))
+        return self._settings.notify_digest_seconds - max(map(age_s, fresh))
 
     def _send(self, records: Sequence[NotificationRecord], only: Collection[str] = ()) -> None:
         """Send records as one message and keep what became of it."""
@@ -237,9 +219,3 @@ class Notifier:
         except NotInStore:
             return None
         return from_records(job, self._store.jobs.results(job.id), event)
-
-
-def _age_s(record: NotificationRecord) -> float:
-    # The clock may have been set back; nobody waits longer for that.
-    age_s = (datetime.now(UTC) - record.at).total_seconds()
-    return age_s if age_s >= 0 else float("inf")

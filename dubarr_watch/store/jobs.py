@@ -118,7 +118,7 @@ class Jobs(JobViews, JobResults):
         )
 
     def finish(
-        self, job_id: int, state: JobState, reason: str = "", *, event: str = ""
+        self, job_id: int, state: JobState, reason: str = "", *, events: Sequence[str] = ()
     ) -> JobRecord:
         """End a job.
 
@@ -129,7 +129,7 @@ class Jobs(JobViews, JobResults):
             job_id: The job.
             state: Its end; `done` and `done_with_warnings` are for running jobs.
             reason: Plain words.
-            event: Message to send about it, kept in the outbox in the same transaction.
+            events: Messages to send about it, kept in the outbox in the same transaction.
 
         Raises:
             IllegalTransition: It has ended already, or is not running and is called done.
@@ -145,7 +145,7 @@ class Jobs(JobViews, JobResults):
             if job.cancel_requested and state is JobState.FAILED:
                 state, reason = JobState.CANCELLED, job.reason
             self._end(job_id, state, reason)
-            if event and state is not JobState.CANCELLED:
+            for event in events if state is not JobState.CANCELLED else ():
                 self._database.run(Notification.insert(**pending_row(job_id, event)))
             return self.get(job_id)
 

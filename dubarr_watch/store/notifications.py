@@ -11,6 +11,9 @@ from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.models import Notification
 from dubarr_watch.store.records import PENDING, NotificationRecord
 
+LOOK = "look:"
+"""Begins the event of a message to a server, whose name follows: look at what was published."""
+
 
 class Notifications:
     """Messages; one that is pending outlives the process that wrote it."""
@@ -28,9 +31,9 @@ class Notifications:
                 return _record(row)
             return self._get(self._database.run(Notification.insert(**pending_row(job_id, event))))
 
-    def pending(self) -> list[NotificationRecord]:
-        """Return what has to be sent, oldest first."""
-        query = Notification.select().where(Notification.outcome == PENDING)
+    def pending(self, *, looks: bool = False) -> list[NotificationRecord]:
+        """Return what has to be sent, oldest first: to people, or to servers (see `LOOK`)."""
+        query = _select(looks=looks).where(Notification.outcome == PENDING)
         return [_record(row) for row in self._database.all(query.order_by(Notification.id))]
 
     def settle(self, ids: Iterable[int], outcome: str, detail: str, attempts: int) -> None:
@@ -65,9 +68,9 @@ class Notifications:
         )  # fmt: skip
         return self._get(self._database.run(row))
 
-    def recent(self, limit: int = 20) -> list[NotificationRecord]:
-        """Return the newest messages, pending ones included, newest first."""
-        query = Notification.select().order_by(Notification.id.desc()).limit(limit)
+    def recent(self, limit: int = 20, *, looks: bool = False) -> list[NotificationRecord]:
+        """Return the newest messages, pending ones included, newest first; see `pending`."""
+        query = _select(looks=looks).order_by(Notification.id.desc()).limit(limit)
         return [_record(row) for row in self._database.all(query)]
 
     def _get(self, message: int) -> NotificationRecord:
@@ -82,6 +85,11 @@ def pending_row(job_id: int | None, event: str) -> dict[str, Any]:
         "job_id": job_id, "event": event, "outcome": PENDING, "detail": "", "attempts": 0,
         "at": utc_now(),
     }  # fmt: skip
+
+
+def _select(*, looks: bool) -> Any:
+    to_servers = Notification.event.startswith(LOOK)
+    return Notification.select().where(to_servers if looks else ~to_servers)
 
 
 def _record(row: Any) -> NotificationRecord:

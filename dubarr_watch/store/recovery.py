@@ -57,4 +57,4 @@ class Recovery:
         )
         for language in job.languages:
             self._jobs.set_result(job_id, language, JobState.FAILED, reason)
-        return self._jobs.finish(job_id, JobState.FAILED, reason, event=event)
+        return self._jobs.finish(job_id, JobState.FAILED, reason, events=[event] if event else [])

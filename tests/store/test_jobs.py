@@ -183,7 +183,7 @@ def test_what_fails_after_a_cancel_was_cancelled(store: Store) -> None:
     """Ending a model in its work looks like a failure, and is none."""
     job = store.jobs.claim_job(a_job(store).id, "me")
     store.jobs.cancel(job.id)
-    job = store.jobs.finish(job.id, FAILED, "the process ended", event="failed")
+    job = store.jobs.finish(job.id, FAILED, "the process ended", events=["failed"])
     assert (job.state, job.reason) == (CANCELLED, "")
     assert store.notifications.pending() == []
 
@@ -446,6 +446,6 @@ def test_tracks_and_results_are_kept_by_language(store: Store) -> None:
 def test_the_end_of_a_job_and_its_message_are_one_transaction(store: Store) -> None:
     """A process that dies right after the end of a job loses no message."""
     job = store.jobs.claim_job(a_job(store).id, "me")
-    store.jobs.finish(job.id, DONE, event="done")
+    store.jobs.finish(job.id, DONE, events=["done"])
     (message,) = store.notifications.pending()
     assert (message.job_id, message.event, message.attempts) == (job.id, "done", 0)
