@@ -31,6 +31,12 @@ SAME_SENTENCE_GAP_S = 3.0
 VOICE_REACH_S = 0.3
 """How far outside of voice activity a word may lie before it counts as hallucinated."""
 
+EDGE_REACH_S = 0.5
+"""How much voice before the first word of a line, and after its last, is still of these words.
+
+Whisper's times are loose by up to so much; voice that goes on for longer is a laugh or a breath.
+"""
+
 MIN_HEARD_S = 0.15
 """A word whose middle lies in no voice is heard all the same when this much of it does."""
 
@@ -242,9 +248,9 @@ def _true_span(
     if reached:
         # A word's own time is only trusted inside the voice; near its edge the voice decides.
         first, last = reached[0], reached[-1]
-        if start_s - first.start_s <= VOICE_REACH_S:
+        if start_s - first.start_s <= EDGE_REACH_S:
             start_s = first.start_s
-        if last.end_s - end_s <= VOICE_REACH_S:
+        if last.end_s - end_s <= EDGE_REACH_S:
             end_s = last.end_s
     start_s = max(start_s, after_s)
     if before_s > start_s:

@@ -107,6 +107,12 @@ class TestSpans:
         found = lines_of(words("hello there", 1.0), voice=[Span(1.13, 1.62)])
         assert (found[0].start_s, found[0].end_s) == (1.13, 1.62)
 
+    @pytest.mark.parametrize(("more_s", "end_s"), [(0.49, 1.29), (0.51, 0.8)])
+    def test_voice_that_goes_on_for_long_is_a_laugh(self, more_s: float, end_s: float) -> None:
+        """Up to half a second after the last word is still that word, more is none of it."""
+        (line,) = lines_of(words("hello there"), voice=[Span(0, 0.8 + more_s)])
+        assert line.end_s == pytest.approx(end_s)
+
     def test_a_word_stretched_over_a_silence_is_cut_to_its_voice(self) -> None:
         """A word that is said to last until the next sentence hides no pause."""
         said = [Word(0, 0.4, "the", 1), Word(0.4, 4.9, "door,", 1), Word(4.9, 5.4, "then", 1)]
@@ -203,7 +209,7 @@ class TestTalkingTogether:
         turns = [Turn(0, 2.9, 0), Turn(2.5, 2.9, 1, beside=True), Turn(2.9, 5, 1)]
         first, second = lines_of(said, *turns, voice=[Span(0, 4.8)])
         assert (first.start_s, first.end_s) == (0, 2.8)
-        assert (second.start_s, second.end_s, second.index) == (2.5, 4.45, 1)
+        assert (second.start_s, second.end_s, second.index) == (2.5, 4.8, 1)
 
     def test_a_line_ends_where_its_speaker_does(self) -> None:
         """The first goes on for 0.4 s under the second, who is louder."""
