@@ -151,13 +151,15 @@ def _refuse_network(settings: Settings) -> None:
 def _open_host(
     settings: Settings, inventory: Inventory, plan: Plan, store: Store, owner: Owner
 ) -> Iterator[EngineHost]:
-    store.leases.recover(lambda other: owner_is_alive(settings.config_dir, other))
+    for kept in (store.leases, store.turns):
+        kept.recover(lambda other: owner_is_alive(settings.config_dir, other))
     with open_broker(
         settings,
         inventory=inventory,
         prefer=plan.prefer,
         needs=store.needs,
         journal=store.leases,
+        turn_journal=store.turns,
         owner=owner.id,
     ) as broker:
         host = EngineHost(settings, broker)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from dubarr_watch.store.records import (
     TrackRecord,
 )
 from dubarr_watch.store.store import Store
+from dubarr_watch.store.turns import TurnRecord
 
 _RECENT = 10
 _WATCH_S = 1.0
@@ -76,6 +78,8 @@ def status_document(settings: Settings) -> dict[str, Any]:
     - `leases`: GPU memory that is held or waited for, in the order it was asked for: `[{"stage",
       "model", "job", "device", "mib", "peak_mib", "state" (waiting, loading, busy, idle, leaving,
       reclaiming), "why" (what it waits for), "pid", "asked_at", "granted_at"}]`
+    - `cpu`: who computes on the CPU and who waits for a turn: `[{"stage", "job", "state" (computing
+      or waiting), "since"}]`
     - `notifications`: `{"pending", "failing": [{"job", "event", "outcome", "detail", "attempts",
       "at"}]}`; failing are those since the last one that went out
 
@@ -96,6 +100,7 @@ def status_document(settings: Settings) -> dict[str, Any]:
         "queue": [],
         "recent": [],
         "leases": [],
+        "cpu": [],
         "notifications": {"pending": 0, "failing": []},
     }
     store = open_for_reading(settings.database_path)
@@ -107,6 +112,8 @@ def status_document(settings: Settings) -> dict[str, Any]:
                 for lease in store.leases.current()
                 if owner_is_alive(settings.config_dir, lease.owner)
             ]
+            living = partial(owner_is_alive, settings.config_dir)
+            document["cpu"] = [_turn(turn) for turn in store.turns.current(living)]
     return document
 
 
@@ -200,6 +207,15 @@ def _lease(lease: LeaseRecord) -> dict[str, Any]:
         "pid": lease.pid,
         "asked_at": _time(lease.asked_at),
         "granted_at": _time(lease.granted_at),
+    }
+
+
+def _turn(turn: TurnRecord) -> dict[str, Any]:
+    return {
+        "stage": turn.stage,
+        "job": turn.job_id,
+        "state": "computing" if turn.computes else "waiting",
+        "since": _time(turn.since),
     }
 
 

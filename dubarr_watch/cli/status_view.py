@@ -31,6 +31,7 @@ def status_view(document: dict[str, Any]) -> Text:
     if len(queue) > _QUEUE_SHOWN:
         lines.append(f"       [dim]and {len(queue) - _QUEUE_SHOWN} more[/dim]")
     lines += _section("GPU memory", [_lease(lease) for lease in document["leases"]])
+    lines += _section("CPU", [[_turn(turn)] for turn in document["cpu"]])
     lines += _section("Last results", [_ended(job) for job in document["recent"]])
     lines += _notifications(document["notifications"])
     if not (document["running"] or queue or document["recent"]):
@@ -91,6 +92,12 @@ def _lease(lease: dict[str, Any]) -> list[str]:
     held = f", {lease['peak_mib']} used at most" if lease["peak_mib"] else ""
     how = f"{lease['mib']} MiB of {lease['device']}{held}"
     return [f"{job}{what}  {escape(how)}  [dim]{lease['state']}[/dim]"]
+
+
+def _turn(turn: dict[str, Any]) -> str:
+    job = "" if turn["job"] is None else f"[dim]{turn['job']:>3}[/dim]  "
+    waits = "  [yellow]waiting for its turn[/yellow]" if turn["state"] == "waiting" else ""
+    return f"{job}{escape(turn['stage'])}{waits or '  [dim]computing[/dim]'}"
 
 
 def _ended(job: dict[str, Any]) -> list[str]:

@@ -137,6 +137,7 @@ class Seat:
         self._active = 0
         self._lease: Lease | None = None
         self._turn_s: float | None = None
+        self._place: tuple[float, int] = (0.0, 0)
         self._taking_turn = False
 
     @contextmanager
@@ -215,7 +216,12 @@ class Seat:
     def _take_turn(self, broker: LeaseBroker) -> None:
         taken = False
         try:
-            broker.slots.acquire(priority=self._user.priority, cancelled=self._user.cancelled)
+            self._place = broker.slots.acquire(
+                priority=self._user.priority,
+                cancelled=self._user.cancelled,
+                stage=self._kind,
+                job=self._user.job,
+            )
             taken = True
         finally:
             with self._changed:
@@ -246,7 +252,7 @@ class Seat:
                 self._lease.idle()
             if self._turn_s is not None:
                 self._turn_s = None
-                self._broker.slots.release()
+                self._broker.slots.release(self._place)
             self._changed.notify_all()
 
 

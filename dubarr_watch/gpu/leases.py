@@ -19,6 +19,7 @@ from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.gpu.journal import Journal
 from dubarr_watch.gpu.shared import SharedLedger
 from dubarr_watch.gpu.slots import POLL_S, CpuSlots
+from dubarr_watch.gpu.turns import TurnJournal, TurnKeeper
 from dubarr_watch.gpu.wishes import LEARNED_MIB, LEARNED_SHARE, Needs, Prefer, Rules, Wish
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ class LeaseBroker:
         prefer: Orders devices for a stage; the one with the most room is taken when None.
         needs: What engines were seen to need, and where that is kept.
         journal: Where leases are written down for onlookers.
+        turn_journal: Where turns on the CPU are.
         ledger: Leases of other daemons on this machine.
         owner: Unique for this daemon.
     """
@@ -49,12 +51,15 @@ class LeaseBroker:
         prefer: Prefer | None = None,
         needs: Needs | None = None,
         journal: Journal | None = None,
+        turn_journal: TurnJournal | None = None,
         ledger: SharedLedger | None = None,
         owner: str = "",
     ) -> None:
         self.rules = rules or Rules()
         self.gpus = tuple(gpus)
-        self.slots = CpuSlots(self.rules.cpu_slots)
+        owner = owner or f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.slots = CpuSlots(self.rules.cpu_slots, self._turn_asked)
+        self._turns = None if turn_journal is None else TurnKeeper(self.slots, turn_journal, owner)
         self._driver = driver
         self._prefer = prefer
         self.needs = needs
@@ -64,7 +69,7 @@ class LeaseBroker:
             driver,
             ledger=ledger,
             journal=journal,
-            owner=owner or f"{os.getpid()}-{secrets.token_hex(4)}",
+            owner=owner,
             learn=self._learn,
         )
 
@@ -136,6 +141,12 @@ class LeaseBroker:
     def close(self) -> None:
         """Stop: what is leased stays with its processes, other daemons are told nothing more."""
         self._clerk.close()
+        if self._turns is not None:
+            self._turns.close()
+
+    def _turn_asked(self) -> None:
+        if self._turns is not None:
+            self._turns.wake()
 
     def _wait(self, entry: Entry, cancelled: Callable[[], bool]) -> LeaseError | None:
         """Wait until an entry is granted; returns why it cannot be, when nothing moves."""

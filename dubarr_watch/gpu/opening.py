@@ -15,6 +15,7 @@ from dubarr_watch.gpu.inventory import Inventory
 from dubarr_watch.gpu.journal import Journal
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.shared import SharedLedger
+from dubarr_watch.gpu.turns import TurnJournal
 from dubarr_watch.gpu.wishes import Needs, Prefer, Rules
 from dubarr_watch.settings import Settings
 
@@ -29,6 +30,7 @@ def open_broker(
     prefer: Prefer | None = None,
     needs: Needs | None = None,
     journal: Journal | None = None,
+    turn_journal: TurnJournal | None = None,
     owner: str = "",
 ) -> Iterator[LeaseBroker]:
     """Open a broker for the length of a `with` block.
@@ -40,6 +42,7 @@ def open_broker(
         prefer: Orders devices for a stage; the one with the most room is taken when None.
         needs: What engines were seen to need; `store.needs`.
         journal: Where leases are written down; `store.leases`.
+        turn_journal: Where turns on the CPU are; `store.turns`.
         owner: Unique for this daemon; made up when empty.
 
     Raises:
@@ -54,6 +57,7 @@ def open_broker(
         prefer=prefer,
         needs=needs,
         journal=journal,
+        turn_journal=turn_journal,
         ledger=ledger,
         owner=owner,
     )

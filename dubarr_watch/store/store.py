@@ -26,6 +26,7 @@ from dubarr_watch.store.people import People
 from dubarr_watch.store.recovery import Recovery
 from dubarr_watch.store.requests import Requests
 from dubarr_watch.store.spoken import SpokenLanguages
+from dubarr_watch.store.turns import Turns
 from dubarr_watch.store.videos import Videos
 
 
@@ -47,6 +48,7 @@ class Store:
         meta: Small values by name.
         backups: Copies of the database.
         leases: Leases of GPU memory, for onlookers.
+        turns: Who computes on the CPU and who waits, for onlookers.
         needs: What engines were seen to need.
         people: Who was heard in which videos, and the voices they were cast with.
         inbox: What neighbours told us, and what became of it.
@@ -68,6 +70,7 @@ class Store:
         self.meta = MetaValues(database)
         self.backups = Backups(database)
         self.leases = Leases(database)
+        self.turns = Turns(database)
         self.needs = Needs(database)
         self.people = People(database)
         self.inbox = InboxRows(database)

@@ -21,6 +21,7 @@ from dubarr_watch.store.records import (
     Priority,
     VideoState,
 )
+from dubarr_watch.store.turns import TurnRecord
 from tests.cli.conftest import Call, Home
 
 HOSTILE = "[bold]Fil\udcffm[red] :warning: \n\x1b[31m \\.mkv"
@@ -54,6 +55,7 @@ def test_the_document_has_every_name_before_the_first_start(call: Call, home: Ho
         "queue": [],
         "recent": [],
         "leases": [],
+        "cpu": [],
         "notifications": {"pending": 0, "failing": []},
     }
 
@@ -247,6 +249,27 @@ def a_lease(owner: str, number: int, state: str, **more: Any) -> LeaseRecord:
         "", 4711, utc_now(), None, None,
     )  # fmt: skip
     return replace(known, **more)
+
+
+def test_who_computes_on_the_cpu_and_who_waits_is_shown(
+    call: Call, home: Home, store: Store
+) -> None:
+    """The dead do neither."""
+    with Owner.acquire(home.config) as owner:
+        now = utc_now()
+        store.turns.save(
+            owner.id,
+            [TurnRecord("synthesizer", 8, False, now), TurnRecord("translator", 7, True, now)],
+        )
+        store.turns.save("1-gone", [TurnRecord("diarizer", 1, True, now)])
+        text = call("status").stdout
+        cpu = call("status", "--json").document["cpu"]
+    assert "7  translator  computing" in text
+    assert "8  synthesizer  waiting for its turn" in text
+    assert [(one["stage"], one["state"], one["job"]) for one in cpu] == [
+        ("translator", "computing", 7),
+        ("synthesizer", "waiting", 8),
+    ]
 
 
 def test_leases_of_living_daemons_are_shown(call: Call, home: Home, store: Store) -> None:

@@ -331,7 +331,7 @@ def test_turns_on_the_cpu_go_by_priority_and_then_by_age() -> None:
     """One at a time; who came first goes first among equals."""
     slots = CpuSlots(1)
     order: list[int] = []
-    slots.acquire()
+    first = slots.acquire()
     threads = []
 
     def take(number: int, priority: int) -> None:
@@ -343,7 +343,7 @@ def test_turns_on_the_cpu_go_by_priority_and_then_by_age() -> None:
         threads[-1].start()
         eventually(lambda: len(slots._waiting) == len(threads), "it waits")
     assert slots.wanted
-    slots.release()
+    slots.release(first)
     for thread in threads:
         thread.join()
     assert order == [2, 0, 1, 3]
