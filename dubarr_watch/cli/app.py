@@ -8,6 +8,7 @@ import typer
 
 from dubarr_watch import __version__
 from dubarr_watch.cli import (
+    cast,
     demo,
     doctor,
     dub,
@@ -38,6 +39,7 @@ for module in (
     dub,
     status,
     report,
+    cast,
     redo,
     glossary,
     jobs,

@@ -46,7 +46,7 @@ def report(
         settings = ready_settings()
         with opened_store(settings) as store:
             record = found_job(store, job)
-            reports = _reports(store.jobs.results(record.id), record, lang)
+            reports = reports_of(store.jobs.results(record.id), record, lang)
             if html is not None:
                 if len(reports) > 1:
                     codes = " or --lang ".join(one.language for one in reports)
@@ -67,7 +67,12 @@ def report(
             out.print(f"{silent} lines cannot be played in it: it would be too large.")
 
 
-def _reports(results: list[ResultRecord], job: JobRecord, lang: str) -> list[Report]:
+def reports_of(results: list[ResultRecord], job: JobRecord, lang: str) -> list[Report]:
+    """Return the reports of a job, of one language or all.
+
+    Raises:
+        NotInStore: There is none.
+    """
     wanted = parse_language(lang).code if lang else ""
     found = [
         _read(one.report)

@@ -40,15 +40,19 @@ class Speaker:
         number: As in `Line.speaker`.
         pitch_hz: Median fundamental frequency, or nothing when it could not be heard.
         seconds: Length of all their lines.
+        register: Register that somebody asked for.
     """
 
     number: int
     pitch_hz: float | None
     seconds: float
+    register: Gender | None = None
 
     @property
     def gender(self) -> Gender:
         """Register to cast for; female when the pitch is unknown is as good a guess as any."""
+        if self.register is not None:
+            return self.register
         if self.pitch_hz is None or self.pitch_hz >= FEMALE_ABOVE_HZ:
             return Gender.FEMALE
         return Gender.MALE

@@ -323,6 +323,7 @@ def _to_check(dub: Dub) -> str:
             (dub.cut_short, "cut short"),
             (dub.left_silent, "left silent"),
             (dub.misspoken, "not heard as written"),
+            (dub.cast_problems, "of cast.toml not followed"),
         )
         if count
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dubarr_watch.dubbing.extraction import SourceAudio
 from dubarr_watch.dubbing.levels import Loudness
-from dubarr_watch.dubbing.people import Recognised
+from dubarr_watch.dubbing.pins import Recognised
 from dubarr_watch.dubbing.references import Reference
 from dubarr_watch.dubbing.separation import Separated
 from dubarr_watch.dubbing.speaking import FittedTake, Part
@@ -71,6 +71,7 @@ class Dub:
         left_silent: How many lines have no voice, although they should.
         notes: What a listener should know.
         misspoken: How many lines were not heard as written.
+        cast_problems: How many things a cast file asks for that cannot be had.
         depth_lu: By how much the dub stands above what lies under it; see `Balance`.
         mix_notes: What a listener should know of its mix.
     """
@@ -85,5 +86,6 @@ class Dub:
     left_silent: int
     notes: list[str]
     misspoken: int = 0
+    cast_problems: int = 0
     depth_lu: float | None = None
     mix_notes: list[str] = field(default_factory=list)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from dubarr_watch.dubbing.casting import Speaker, cast_voices
-from dubarr_watch.dubbing.people import Recognised
+from dubarr_watch.dubbing.pins import Pin, Recognised
 from dubarr_watch.engines.base import Voice
 from dubarr_watch.store.store import Store
 
@@ -22,6 +22,8 @@ def cast_people(
     keep: bool = True,
 ) -> dict[int, Voice]:
     """Return a voice for each speaker number: whoever has one in this language keeps it.
+
+    What a cast file asks for comes first, and is not kept: without it everything is as before.
 
     A voice that is not offered any more (of another engine, say) is kept for when it is again.
     Voices that others of the series have are taken last.
@@ -39,7 +41,8 @@ def cast_people(
     person_of = {one.speaker: one.person for one in recognised.people if one.person is not None}
     speaker_of = {person: speaker for speaker, person in person_of.items()}
     with store.transaction():
-        kept: dict[int, Voice] = {}
+        kept = pinned_voices(language, voices, recognised.pins, cloneable)
+        pinned = set(kept)
         have: set[int] = set()
         elsewhere: Counter[str] = Counter()
         known = {*person_of.values(), *recognised.around}
@@ -51,13 +54,31 @@ def cast_people(
             elif voice is not None:
                 have.add(casting.person_id)
                 if not voice.cloned or speaker in cloneable:
-                    kept[speaker] = voice
+                    kept.setdefault(speaker, voice)
         cast = cast_voices(speakers, voices, cloneable, kept=kept, elsewhere=elsewhere)
         new = {
             person: (cast[speaker].engine, cast[speaker].id)
             for speaker, person in person_of.items()
-            if speaker in cast and person not in have
+            if speaker in cast and speaker not in pinned and person not in have
         }
         if new and keep:
             store.people.cast(language, new)
     return cast
+
+
+def pinned_voices(
+    language: str, voices: Sequence[Voice], pins: Sequence[Pin], cloneable: Collection[int]
+) -> dict[int, Voice]:
+    """Return the voices that a cast file asks for, as far as there are such."""
+    found = {}
+    for pin in pins:
+        wanted = pin.voice(language)
+        fitting = [
+            voice
+            for voice in voices
+            if (voice.cloned if pin.reference is not None else voice.id == wanted)
+            and (not voice.cloned or pin.speaker in cloneable)
+        ]
+        if fitting:
+            found[pin.speaker] = max(fitting, key=lambda voice: voice.quality)
+    return found

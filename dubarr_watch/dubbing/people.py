@@ -7,7 +7,7 @@ other series are never looked at, however alike they sound.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,31 +42,16 @@ class Person:
     Attributes:
         speaker: As in `Line.speaker`.
         person: Id of who it is; nothing when that is not known.
-        name: What people call them, as a cast file says; empty where none does.
     """
 
     speaker: int
     person: int | None
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Recognised:
-    """Who is heard in a video.
-
-    Attributes:
-        people: Its speakers.
-        around: Ids of the others in its series.
-    """
-
-    people: list[Person] = field(default_factory=list)
-    around: list[int] = field(default_factory=list)
 
 
 def recognise(
     store: Store, video: VideoRecord, root: Path, voices: Sequence[SpeakerVoice], model: str
-) -> Recognised:
-    """Return who the speakers of a video are, and remember how they sound in it.
+) -> tuple[list[Person], list[int]]:
+    """Remember how the speakers of a video sound, and return who they are.
 
     Two videos at once are heard one after the other: who is new in both is new once.
 
@@ -76,6 +61,9 @@ def recognise(
         root: The library, which tells series apart.
         voices: What the speakers sound like.
         model: What heard them.
+
+    Returns:
+        The speakers, and the ids of all others in the series.
     """
     with store.transaction():
         known = people_around(store, video, root, model)
@@ -98,7 +86,7 @@ def recognise(
         store.people.appear(video.id, here)
         alive = store.people.ids()
     people = [(voice.speaker, found.get(voice.speaker)) for voice in voices]
-    return Recognised(
+    return (
         [Person(speaker, person if person in alive else None) for speaker, person in people],
         sorted(alive & known.keys() - set(found.values())),
     )

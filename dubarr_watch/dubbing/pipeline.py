@@ -149,8 +149,9 @@ class _Run:
             self._shared_part,
         ).understand()  # fmt: skip
         recognition = Recognition(
-            pipe.settings, pipe.store, pipe.specs, self.video.record, self.work
-        )
+            pipe.settings, pipe.store, pipe.specs, self.video.record, self.work, pipe.host,
+            self.control,
+        )  # fmt: skip
         known = recognition.of(known)
         maker = TrackMaker(
             pipe.settings, pipe.host, pipe.specs, self.job, self.video, self.work, known,

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import soundfile
 
+from dubarr_watch.dubbing.cast_file import CastFile, find_cast_file, read_cast_file
 from dubarr_watch.dubbing.dub import Understood
-from dubarr_watch.dubbing.people import Person, Recognised, recognise
+from dubarr_watch.dubbing.people import Person, recognise
+from dubarr_watch.dubbing.pins import Meant, Pin, Recognised, pin_people, sample_prints
 from dubarr_watch.dubbing.references import Reference
-from dubarr_watch.dubbing.workspace import Workspace, content_key
+from dubarr_watch.dubbing.workspace import JobControl, Workspace, content_key
 from dubarr_watch.engines.base import EngineSpec
+from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
+from dubarr_watch.engines.voice_prints import Print
+from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import VideoRecord
 from dubarr_watch.store.store import Store
@@ -32,6 +37,8 @@ class Recognition:
         specs: Which engines.
         video: The video.
         work: The job's work folder.
+        host: Runs what listens to samples.
+        control: Cancel, stall and priority.
     """
 
     settings: Settings
@@ -39,22 +46,53 @@ class Recognition:
     specs: EngineSpecs
     video: VideoRecord
     work: Workspace
+    host: EngineHost
+    control: JobControl
 
     def of(self, known: Understood) -> Understood:
         """Return a video with its speakers known, and with the clips that are kept of them."""
-        if self.specs.printer is None or not known.lines:
+        if not known.lines:
             return known
-        model = heard_by(self.specs.printer)
+        root = self.settings.videos_dir.absolute()
+        path = find_cast_file(self.video.path, root)
+        file = read_cast_file(path, root) if path is not None else None
+        named = {p: _content(p) for entry in (file.entries if file else ())
+                 for p in (entry.sample, entry.reference) if p is not None}  # fmt: skip
+        model = heard_by(self.specs.printer) if self.specs.printer else ""
         recognised = self.work.stage(
-            "people", "", content_key(known.key, known.voices, model), Recognised,
-            lambda: recognise(
-                self.store, self.video, self.settings.videos_dir.absolute(), known.voices, model
-            ),
+            "people", "", content_key(known.key, known.voices, model, file, sorted(named.values())),
+            Recognised, lambda: self._recognised(known, model, file, root),
         )  # fmt: skip
         references = known.references
         if self.specs.clones:
             references = self._with_kept_clips(recognised.people, references)
-        return replace(known, recognised=recognised, references=references)
+        return replace(
+            known,
+            recognised=recognised,
+            references=_with_pinned(references, recognised.pins),
+            notes=[*known.notes, *recognised.problems],
+        )
+
+    def _recognised(
+        self, known: Understood, model: str, file: CastFile | None, root: Path
+    ) -> Recognised:
+        people, around = recognise(self.store, self.video, root, known.voices, model)
+        if file is None:
+            return Recognised(people, around)
+        folder = self.work.folder / "references"
+        count = len({line.speaker for line in known.lines})
+        meant = Meant(
+            self.video, root, known.voices, people, self.store.people.appearances(model), count
+        )
+        samples = sample_prints(file.entries, folder, self._listen)
+        pins, problems = pin_people(file.entries, meant, samples, folder)
+        return Recognised(people, around, pins, [*file.problems, *problems])
+
+    def _listen(self, recordings: Sequence[Path]) -> list[Print]:
+        if self.specs.printer is None:
+            return [() for _ in recordings]
+        with self.host.engine("printer", self.specs.printer, **self.control.watch) as printer:
+            return printer.prints(recordings)
 
     def _with_kept_clips(
         self, people: Sequence[Person], references: Sequence[Reference]
@@ -82,6 +120,25 @@ def heard_by(spec: EngineSpec) -> str:
     return f"{spec.target.rpartition(':')[2]} {Path(str(spec.options.get('model', ''))).name}"
 
 
+def _with_pinned(references: Sequence[Reference], pins: Sequence[Pin]) -> list[Reference]:
+    """Let those whom a cast file gives a recording sound like it in every line."""
+    pinned = {pin.speaker: pin.reference for pin in pins if pin.reference is not None}
+    return [r for r in references if r.speaker not in pinned] + [
+        _reference(path, speaker) for speaker, path in pinned.items()
+    ]
+
+
+def _content(path: Path) -> str:
+    try:
+        return fingerprint(path)
+    except OSError:
+        return ""  # it is gone since: whoever reads it will say so
+
+
+def _reference(path: Path, speaker: int) -> Reference:
+    return Reference(speaker, None, path, round(float(soundfile.info(path).duration), 3), True)
+
+
 def _keep(source: Path, clip: Path) -> None:
     """Keep a recording unless one is kept already: of two at once, the first."""
     half = clip.with_name(f".{clip.name}.{os.getpid()}.{source.stem}.part")
@@ -105,7 +162,7 @@ def _at_hand(clip: Path, folder: Path, speaker: int) -> Reference:
         half = path.with_suffix(".part")
         half.write_bytes(content)
         half.replace(path)
-    return Reference(speaker, None, path, round(float(soundfile.info(path).duration), 3), True)
+    return _reference(path, speaker)
 
 
 def _remove_clips_of_nobody(folder: Path, store: Store) -> None:

@@ -104,10 +104,11 @@ class _Bench:
         fitted = self._spoken(dub, parts, place, before.take if text is None else None)
         self.redo.control.report("mix", 0.5)
         told = self.redo.control.report
-        return self._maker().finish(
+        done = self._maker().finish(
             dub.language, parts, fitted, dub.notes,
             lambda done, total: told("mix", 0.5 + 0.3 * done / total if total else 0.5),
         )  # fmt: skip
+        return replace(done, cast_problems=dub.cast_problems)
 
     def _spoken(
         self, dub: Dub, parts: list[Part], place: int, before: Take | None

@@ -57,18 +57,18 @@ def speakers_heard(parts: Sequence[Part], known: Understood) -> Speakers:
 
 
 def _reports(parts: Sequence[Part], understood: Understood) -> list[SpeakerReport]:
-    persons = {one.speaker: one for one in understood.recognised.people}
+    persons = {one.speaker: one.person for one in understood.recognised.people}
+    names = {pin.speaker: pin.name for pin in understood.recognised.pins}
     known = {voice.speaker: voice for voice in understood.voices}
     found = []
     for speaker in sorted({part.line.speaker for part in parts}):
         own = [part for part in parts if part.line.speaker == speaker]
         voice = known.get(speaker)
-        who = persons.get(speaker)
         found.append(
             SpeakerReport(
                 speaker=speaker,
-                name=who.name if who else "",
-                person=who.person if who else None,
+                name=names.get(speaker, ""),
+                person=persons.get(speaker),
                 voice=own[0].voice.id,
                 lines=len(own),
                 seconds=round(sum(part.line.duration_s for part in own), 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import structlog
@@ -18,6 +18,7 @@ from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.lasting_cast import cast_people
 from dubarr_watch.dubbing.mixdown import mix_dub, placed
 from dubarr_watch.dubbing.parts import make_parts
+from dubarr_watch.dubbing.pins import unmet_pins
 from dubarr_watch.dubbing.references import can_be_cloned
 from dubarr_watch.dubbing.report import line_reports
 from dubarr_watch.dubbing.series_memory import SeriesMemory
@@ -110,9 +111,11 @@ class TrackMaker:
         report("cast", share_before("cast"))
         speaking = stage_progress("synthesize", report)
         parts, fitted = self._speak(language, wording, slots, translating, durations, speaking)
+        unmet = unmet_pins(self.understood.recognised.pins, language, parts)
         _refuse_holes(_left_silent(parts, fitted), len(fitted), language)
         _refuse_misspoken(fitted, self.settings.qa_fail_share, language)
-        return self.finish(language, parts, fitted, notes, stage_progress("mix", report))
+        dub = self.finish(language, parts, fitted, [*notes, *unmet], stage_progress("mix", report))
+        return replace(dub, cast_problems=len(self.understood.recognised.problems) + len(unmet))
 
     def finish(
         self,
@@ -252,14 +255,16 @@ class TrackMaker:
         return voices
 
     def _speakers(self) -> list[Speaker]:
-        known = self.understood
-        return self.work.stage(
+        known, pins = self.understood, self.understood.recognised.pins
+        found = self.work.stage(
             "cast",
             "",
-            content_key(known.key, known.lines),
+            content_key(known.key, known.lines, pins),
             list[Speaker],
             lambda: find_speakers(known.heard, known.lines),
         )
+        asked = {pin.speaker: pin.gender for pin in pins}
+        return [replace(speaker, register=asked.get(speaker.number)) for speaker in found]
 
     def _turn(self, language: Language) -> int:
         """Return the place of a language in the job: what is asked for first is made first."""

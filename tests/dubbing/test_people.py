@@ -17,11 +17,11 @@ from dubarr_watch.dubbing.people import (
     LEAST_S,
     SAME,
     Person,
-    Recognised,
     match_people,
     people_around,
     recognise,
 )
+from dubarr_watch.dubbing.pins import Recognised
 from dubarr_watch.dubbing.voices import SpeakerVoice
 from dubarr_watch.engines.base import Gender, Voice
 from dubarr_watch.engines.voice_prints import Print
@@ -56,8 +56,8 @@ def video(store: Store, path: str) -> VideoRecord:
 
 
 def people(store: Store, path: str, *voices: SpeakerVoice) -> list[int | None]:
-    found = recognise(store, video(store, path), ROOT, voices, "ears")
-    return [one.person for one in found.people]
+    found, _ = recognise(store, video(store, path), ROOT, voices, "ears")
+    return [one.person for one in found]
 
 
 class TestMatching:
@@ -167,10 +167,10 @@ class TestRecognising:
 
     def test_what_another_model_heard_is_not_compared(self, store: Store) -> None:
         first = people(store, "Show/S01E01.mkv", voice(0, like(anna=1)))
-        other = recognise(
+        other, _ = recognise(
             store, video(store, "Show/S01E02.mkv"), ROOT, [voice(0, (1.0, 0.0))], "other ears"
         )
-        assert [one.person for one in other.people] != first
+        assert [one.person for one in other] != first
 
     def test_who_is_new_in_two_episodes_at_once_is_new_once(self, tmp_path: Path) -> None:
         episodes, rounds = 4, 8
