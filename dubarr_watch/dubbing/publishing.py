@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,11 @@ from dubarr_watch.storage import sync
 
 SPARE_BYTES = 16 * 1024 * 1024
 """Space that stays free beyond what is written: a full disk hurts more than a missing dub."""
+
+NOTICED_NS = 2_000_000_000
+"""By how much a replaced video is newer, even than one from the future: Jellyfin probes a file
+again when its time of change is another by more than a second (its ProbeProvider), and FAT keeps
+even seconds only."""
 
 # File systems that cannot do something harmless to leave out say so in many ways.
 _UNSUPPORTED = frozenset(
@@ -235,8 +241,8 @@ def _take_after(temporary: Path, place: Place) -> None:
     if place.whole:
         like = place.like
         _best_effort(temporary, lambda: shutil.copystat(like, temporary))
-        # A media server looks at a file again only when its time of change is another.
-        _best_effort(temporary, lambda: os.utime(temporary))
+        later_ns = max(time.time_ns(), example.st_mtime_ns + NOTICED_NS)
+        _best_effort(temporary, lambda: os.utime(temporary, ns=(later_ns, later_ns)))
 
 
 def _best_effort(path: Path, change: Callable[[], None]) -> None:

@@ -394,6 +394,18 @@ class TestMuxed:
         if marked:
             assert os.getxattr(video, "user.rating") == b"5"
 
+    @pytest.mark.parametrize("ahead_s", [0, 3600])
+    def test_the_time_of_change_is_newer_by_more_than_a_second(
+        self, place: Callable[..., Path], dub: Path, ahead_s: int
+    ) -> None:
+        """Of a video that came just now, or bears a time to come, too; twice in a row as well."""
+        video = place(".mkv")
+        os.utime(video, (time.time() + ahead_s,) * 2)
+        for _ in range(2):
+            before_s = video.stat().st_mtime
+            mux(video, (ES, dub))
+            assert video.stat().st_mtime > before_s + 1.5
+
     @pytest.mark.parametrize("name", [b'it\'s "it"', b"two\nlines", b"caf\xe9", b"-y", b"n" * 250])
     def test_takes_any_name(self, place: Callable[..., Path], dub: Path, name: bytes) -> None:
         """The name of the video does not matter."""
