@@ -16,11 +16,12 @@ from starlette.types import ASGIApp
 
 from dubarr_watch import __version__
 from dubarr_watch.errors import DubarrError, printable
-from dubarr_watch.web import api, older, webhooks
+from dubarr_watch.web import api, older, page, webhooks
 from dubarr_watch.web.api import health
 from dubarr_watch.web.desk import Desk
 from dubarr_watch.web.gate import Gate
 from dubarr_watch.web.live.wire import Wire
+from dubarr_watch.web.page.errors import in_words
 from dubarr_watch.web.problems import Problem, problem, problem_of
 from dubarr_watch.web.surroundings import Base, Safe, unexpected
 from dubarr_watch.web.throttle import Throttle
@@ -46,10 +47,10 @@ def create_app(desk: Desk) -> FastAPI:
         lifespan=_lifespan,
         responses={"4XX": {"model": Problem, "description": "What was wrong with it"}},
         exception_handlers={
-            DubarrError: _of_ours,
-            RequestValidationError: _not_valid,
-            HTTPException: _of_http,
-            Exception: _unexpected,
+            DubarrError: in_words(_of_ours),
+            RequestValidationError: in_words(_not_valid),
+            HTTPException: in_words(_of_http),
+            Exception: in_words(_unexpected),
         },
         # Nothing on a home server reports its use to anybody.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -60,6 +61,7 @@ def create_app(desk: Desk) -> FastAPI:
     app.include_router(older.router)
     app.include_router(api.router)
     app.include_router(webhooks.router)
+    page.mount(app, desk.settings.url_base)
     return app
 
 
