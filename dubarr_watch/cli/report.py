@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -13,17 +12,13 @@ from rich.text import Text
 from dubarr_watch.cli.common import opened_store, out, print_json, ready_settings, told_as_json
 from dubarr_watch.cli.ending import summary_table
 from dubarr_watch.cli.finding import found_job
-from dubarr_watch.dubbing.dub import Understood
-from dubarr_watch.dubbing.page import Sources, make_page
+from dubarr_watch.dubbing.page import make_page
+from dubarr_watch.dubbing.page.sources import read_report, sources_of
 from dubarr_watch.dubbing.report import LineReport, Report
-from dubarr_watch.dubbing.workspace import Workspace
-from dubarr_watch.errors import DubarrError, NotInStore, WrongUsage, printable
-from dubarr_watch.languages import Language, parse_language
-from dubarr_watch.media import probe
-from dubarr_watch.settings import Settings
+from dubarr_watch.errors import NotInStore, WrongUsage, printable
+from dubarr_watch.languages import parse_language
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.records import JobRecord, ResultRecord
-from dubarr_watch.store.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +48,7 @@ def report(
                     raise WrongUsage(
                         "A page shows one language.", hint=f"Name one: --lang {codes}."
                     )
-                sources = _sources(settings, store, record, parse_language(reports[0].language))
+                sources = sources_of(settings, store, record, parse_language(reports[0].language))
                 with plain_os_errors(html):
                     silent = make_page(reports[0], sources, html)
     if json_:
@@ -75,7 +70,7 @@ def reports_of(results: list[ResultRecord], job: JobRecord, lang: str) -> list[R
     """
     wanted = parse_language(lang).code if lang else ""
     found = [
-        _read(one.report)
+        read_report(one.report)
         for one in results
         if one.report is not None and wanted in ("", one.language)
     ]
@@ -87,45 +82,6 @@ def reports_of(results: list[ResultRecord], job: JobRecord, lang: str) -> list[R
             "`dubarr-watch status` shows what became of the job.",
         )
     return found
-
-
-def _read(path: Path) -> Report:
-    try:
-        return TypeAdapter(Report).validate_json(path.read_bytes())
-    except OSError as error:
-        raise NotInStore(
-            f"The report cannot be read: {error.strerror}.",
-            hint="`dubarr-watch dub` makes the track and its report anew.",
-            path=path,
-        ) from error
-    except ValidationError as error:
-        raise DubarrError("This is no report of this program.", path=path) from error
-
-
-def _sources(settings: Settings, store: Store, job: JobRecord, language: Language) -> Sources:
-    """Return where the original and the track are: as kept for redo, else as published."""
-    tracks = [one for one in store.jobs.tracks(job.id) if one.language == language.code]
-    beside = next((one.path for one in tracks if one.kind == "sidecar" and one.path.exists()), None)
-    inside = next((one.path for one in tracks if one.kind == "mux" and one.path.exists()), None)
-    if beside is None and inside is None:
-        raise NotInStore(
-            f"The {language.name} track is gone.",
-            hint="`dubarr-watch dub` makes it anew.",
-            path=tracks[0].path if tracks else job.video.path,
-        )
-    dub = (beside, 0) if beside is not None else (inside or job.video.path, 0)
-    if beside is None:
-        audio = probe(dub[0]).of_kind("audio")
-        ours = [n for n, stream in enumerate(audio) if stream.title == language.track_title]
-        dub = (dub[0], ours[-1] if ours else len(audio) - 1)
-    folder = settings.work_dir / str(job.id)
-    known = (
-        Workspace(folder, job.id, store.checkpoints).kept("understood", Understood)
-        if folder.is_dir()
-        else None
-    )
-    original = known.audio.bed if known is not None else store.videos.get(job.video.id).path
-    return Sources(original, 0, *dub)
 
 
 def _show(found: Report) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dubarr_watch.errors import NotInStore
 from dubarr_watch.store.database import Database
+from dubarr_watch.store.job_order import IN_ORDER
 from dubarr_watch.store.models import Job, Video
 from dubarr_watch.store.records import JobOptions, JobRecord, JobState, Priority
 from dubarr_watch.store.videos import video_record
@@ -56,7 +57,7 @@ class JobViews:
     def queue(self, limit: int | None = None) -> list[JobRecord]:
         """Return what has not started: queued jobs in the order they will start, then waiting."""
         states = (JobState.QUEUED, JobState.WAITING)
-        query = _jobs().where(Job.state.in_(states)).order_by(Job.state, Job.rank, Job.id)
+        query = _jobs().where(Job.state.in_(states)).order_by(Job.state, *IN_ORDER)
         return self._list(query.limit(limit))
 
     def running(self) -> list[JobRecord]:

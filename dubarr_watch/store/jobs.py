@@ -17,6 +17,7 @@ from typing import Any
 from dubarr_watch.errors import IllegalTransition
 from dubarr_watch.store.checkpoints import finished_steps
 from dubarr_watch.store.fields import utc_now
+from dubarr_watch.store.job_order import IN_ORDER, JobOrder
 from dubarr_watch.store.job_results import JobResults
 from dubarr_watch.store.job_views import JobViews
 from dubarr_watch.store.models import Job, Notification
@@ -30,7 +31,7 @@ _WITHOUT_RUNNING = (JobState.FAILED, JobState.SKIPPED, JobState.CANCELLED)
 _RETRIABLE = (*_WITHOUT_RUNNING, JobState.DONE_WITH_WARNINGS)
 
 
-class Jobs(JobViews, JobResults):
+class Jobs(JobViews, JobOrder, JobResults):
     """Jobs: what is to be done, what is being done, what was done."""
 
     def enqueue(
@@ -79,14 +80,14 @@ class Jobs(JobViews, JobResults):
             return self.get(chosen.id)
 
     def claim(self, owner: str) -> JobRecord | None:
-        """Start the next job: the highest priority, then the oldest; nothing when none is queued.
+        """Start the next job: the highest priority, then as ordered; nothing when none is queued.
 
         However many claim at once, each job is started by one.
 
         Args:
             owner: Id of the process that runs it; see `owners`.
         """
-        queued = Job.select().where(Job.state == JobState.QUEUED).order_by(Job.rank, Job.id)
+        queued = Job.select().where(Job.state == JobState.QUEUED).order_by(*IN_ORDER)
         if self._database.first(queued) is None:  # an idle worker takes no write lock
             return None
         with self._database.transaction():

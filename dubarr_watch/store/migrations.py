@@ -187,7 +187,11 @@ _PEOPLE = (
 )
 
 
+def _order(database: Database) -> None:
+    database.execute("ALTER TABLE jobs ADD COLUMN place INTEGER")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_release, _leases, _checkpoints_at_start, _neighbours, _browsing, _glossary,
-    _people,
+    _people, _order,
 )  # fmt: skip

@@ -72,7 +72,8 @@ class Request(_Row):
 
 
 class Job(_Row):
-    """A job; `rank` orders priorities, `owner` is the process that runs it.
+    """A job; `rank` orders priorities, `place` the jobs of one (null: its id), `owner`
+    is the process that runs it.
 
     `checkpoints` is how many it had when it was started last.
     """
@@ -86,6 +87,7 @@ class Job(_Row):
     again: Any = peewee.BooleanField()
     priority: Any = TextField()
     rank: Any = peewee.IntegerField()
+    place: Any = peewee.IntegerField(null=True)
     state: Any = TextField()
     reason: Any = TextField()
     attempts: Any = peewee.IntegerField()

@@ -17,6 +17,8 @@ Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Offset = Annotated[int, Query(ge=0, le=LARGEST_ID, description="how many to pass over")]
 
+Language = Annotated[str, Path(max_length=64, description="code or name")]
+
 Item = TypeVar("Item")
 
 
@@ -122,6 +124,14 @@ class NewJob(BaseModel):
     style: str = Field("", pattern="^(|dub|voiceover)$")
     again: bool = Field(False, description="although there is a track already")
     priority: Priority = Priority.NORMAL
+
+
+class Place(BaseModel):
+    """Where in the queue."""
+
+    before: int | None = Field(
+        None, ge=1, le=LARGEST_ID, description="the queued job that comes next; null: last of all"
+    )
 
 
 class Status(BaseModel):

@@ -55,4 +55,3 @@ def furnish(shop: Shop) -> dict[str, JobRecord]:
 def video(shop: Shop, number: int) -> Path:
     """Return the path of a film."""
     return shop.videos / FILMS[number]
-

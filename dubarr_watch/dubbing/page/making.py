@@ -127,7 +127,7 @@ def _sounds(
     left = budget_bytes
     silent = 0
     for line in lines:
-        start_s, end_s = _stretch(line)
+        start_s, end_s = stretch(line)
         if left <= 0:
             silent += 1
             continue
@@ -142,7 +142,7 @@ def _sounds(
     return sounds, silent
 
 
-def _stretch(line: LineReport) -> tuple[float, float]:
+def stretch(line: LineReport) -> tuple[float, float]:
     """Return what of both sounds is shown and played: the line, its take, and a little around."""
     start_s = max(min(line.start_s, line.placed_s) - _MARGIN_S, 0.0)
     end_s = max(line.end_s, line.placed_s + line.take_s) + _MARGIN_S
@@ -150,7 +150,7 @@ def _stretch(line: LineReport) -> tuple[float, float]:
 
 
 def _row(line: LineReport, original: Sound, dub: Sound, playable: bool) -> _Row:
-    start_s, end_s = _stretch(line)
+    start_s, end_s = stretch(line)
     scale = _BARS / (end_s - start_s)
 
     def place(at_s: float) -> float:

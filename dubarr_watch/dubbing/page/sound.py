@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import tempfile
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -93,3 +94,28 @@ def decode(source: Path, stream: int, target: Path) -> Sound:
             whole = np.pad(np.abs(block), (0, -len(block) % _STEP))
             peaks.append(whole.reshape(-1, _STEP).max(axis=1))
     return Sound(target, np.concatenate(peaks) if peaks else np.zeros(0, np.float32))
+
+
+def cut(source: Path, stream: int, start_s: float, end_s: float) -> bytes:
+    """Return a stretch of an audio stream as a mono WAV file; nothing before it is decoded.
+
+    Args:
+        source: Any file with sound.
+        stream: Which of its audio streams, counted from 0.
+        start_s: Where it begins.
+        end_s: Where it ends.
+
+    Raises:
+        MediaError: ffmpeg failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="dubarr-watch-") as folder:
+        target = Path(folder) / "cut.wav"
+        run_ffmpeg(
+            [
+                *input_arguments(source, "-ss", f"{start_s:.3f}", "-t", f"{end_s - start_s:.3f}"),
+                "-map", f"0:a:{stream}", "-ac", "1", "-ar", str(RATE), "-c:a", "pcm_s16le",
+                "-f", "wav", output_name(target),
+            ],
+            path=source,
+        )  # fmt: skip
+        return target.read_bytes()

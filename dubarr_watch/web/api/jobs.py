@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from dubarr_watch.store.records import JobState
 from dubarr_watch.web import shapes
 from dubarr_watch.web.api.common import DeskOf
+from dubarr_watch.web.desk.listening import Which
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -53,3 +54,31 @@ def retry_job(desk: DeskOf, job_id: shapes.Id) -> shapes.Job:
 def cancel_job(desk: DeskOf, job_id: shapes.Id) -> shapes.Job:
     """Cancel a job: at once when it has not started, else as soon as it can stop."""
     return desk.jobs.cancel(job_id)
+
+
+@router.post("/{job_id}/move")
+def move_job(desk: DeskOf, job_id: shapes.Id, to: shapes.Place) -> shapes.Job:
+    """Put a queued job before another one, or behind all; it takes the priority it has there."""
+    return desk.jobs.move(job_id, to.before)
+
+
+@router.get("/{job_id}/reports/{language}")
+def get_report(desk: DeskOf, job_id: shapes.Id, language: shapes.Language) -> dict[str, Any]:
+    """What became of each line, as README says."""
+    return desk.listening.report(job_id, language).as_dict()
+
+
+@router.get(
+    "/{job_id}/reports/{language}/lines/{line}/{which}",
+    response_class=Response,
+    responses={200: {"content": {"audio/wav": {}}}},
+)
+def get_sound(
+    desk: DeskOf,
+    job_id: shapes.Id,
+    language: shapes.Language,
+    line: Annotated[int, Path(ge=0, le=shapes.LARGEST_ID)],
+    which: Which,
+) -> Response:
+    """A line to be heard, a little around it too."""
+    return Response(desk.listening.sound(job_id, language, line, which), media_type="audio/wav")

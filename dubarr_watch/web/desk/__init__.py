@@ -9,6 +9,7 @@ from dubarr_watch.store.store import Store
 from dubarr_watch.web.credentials import Credentials
 from dubarr_watch.web.desk.health import HealthDesk
 from dubarr_watch.web.desk.jobs import JobDesk
+from dubarr_watch.web.desk.listening import ListeningDesk
 from dubarr_watch.web.desk.machine import MachineDesk
 from dubarr_watch.web.desk.overview import Overview
 from dubarr_watch.web.desk.tasks import Tasks
@@ -30,6 +31,7 @@ class Desk:
     Attributes:
         videos: The library.
         jobs: The queue, and what came of it.
+        listening: Reports, and the lines in them to be heard.
         overview: What is going on.
         health: Whether all is well.
         tasks: What takes longer than a request.
@@ -46,6 +48,7 @@ class Desk:
         self.credentials = credentials
         self.videos = VideoDesk(settings, store)
         self.jobs = JobDesk(settings, store, works)
+        self.listening = ListeningDesk(settings, store)
         self.overview = Overview(settings, store, works)
         self.health = HealthDesk(store, works)
         self.tell: Callable[[str, str], None] = lambda name, data: None

@@ -94,3 +94,23 @@ class JobDesk:
         job = self._store.jobs.cancel(job_id)
         self._works.ring()
         return shaping.job(job)
+
+    def move(self, job_id: int, before: int | None) -> shapes.Job:
+        """Put a queued job before another one, or behind all of them.
+
+        Raises:
+            NotInStore: One of them is not known.
+            IllegalTransition: One of them is not queued.
+        """
+        self._store.jobs.move(job_id, before)
+        return shaping.job(self._store.jobs.get(job_id))
+
+    def step(self, job_id: int, by: int) -> shapes.Job:
+        """Let a queued job start some places later, or earlier when negative.
+
+        Raises:
+            NotInStore: It is not known.
+            IllegalTransition: It is not queued.
+        """
+        self._store.jobs.step(job_id, by)
+        return shaping.job(self._store.jobs.get(job_id))

@@ -6,9 +6,10 @@ happened, or gets the problem.
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dubarr_watch.web import shapes
@@ -31,6 +32,30 @@ def cancel(request: Request, desk: DeskOf, job_id: shapes.Id) -> Response:
 def retry(request: Request, desk: DeskOf, job_id: shapes.Id) -> Response:
     """Queue a job again."""
     return _done(request, f"{desk.jobs.retry(job_id).name} is queued again.")
+
+
+@router.post("/jobs/{job_id}/up")
+def earlier(request: Request, desk: DeskOf, job_id: shapes.Id) -> Response:
+    """Let a job start one place earlier."""
+    return _done(request, f"{desk.jobs.step(job_id, -1).name} starts earlier.")
+
+
+@router.post("/jobs/{job_id}/down")
+def later(request: Request, desk: DeskOf, job_id: shapes.Id) -> Response:
+    """Let a job start one place later."""
+    return _done(request, f"{desk.jobs.step(job_id, 1).name} starts later.")
+
+
+@router.post("/jobs/{job_id}/move")
+def move(
+    request: Request,
+    desk: DeskOf,
+    job_id: shapes.Id,
+    before: Annotated[str, Form(pattern="^[0-9]{0,18}$")] = "",
+) -> Response:
+    """Put a job before another one, or last."""
+    job = desk.jobs.move(job_id, int(before) if before else None)
+    return _done(request, f"{job.name} has its new place.")
 
 
 def _done(request: Request, told: str, *, to: str = "") -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from dubarr_watch.web.page.rendering import renderer
 from dubarr_watch.web.problems import MEDIA_TYPE
 
-Handler = Callable[[Request, Any], Awaitable[Response]]
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
 def in_words(handler: Handler) -> Handler:

@@ -7,7 +7,6 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from dubarr_watch import __version__, dubbing, web
 from dubarr_watch.web.page import actions, queue
@@ -16,7 +15,7 @@ from dubarr_watch.web.page.rendering import Renderer
 _STATIC = Path(web.__path__[0]) / "static"
 _TOKENS = Path(dubbing.__path__[0]) / "page" / "tokens.css"
 _AGAIN = {"cache-control": "no-cache"}
-"""Browsers ask each time whether a file is still the same: a new version never meets old scripts."""
+"""Browsers ask each time whether a file is the same: a new page never meets an old script."""
 
 
 def mount(app: FastAPI, base: str) -> None:

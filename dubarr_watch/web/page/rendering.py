@@ -35,9 +35,7 @@ class Renderer:
         self._environment.globals.update(base=base, version=version)
         self._environment.globals["ui"] = self._environment.get_template("ui.html.j2").module
 
-    def show(
-        self, request: Request, name: str, *, code: int = 200, **context: Any
-    ) -> HTMLResponse:
+    def show(self, request: Request, name: str, *, code: int = 200, **context: Any) -> HTMLResponse:
         """Return a page, or of it only the regions that the request names.
 
         Args:

@@ -25,6 +25,7 @@ _STAGES = {
     "transcribe": "Writing down what is said",
     "diarize": "Telling speakers apart",
     "lines": "Putting lines together",
+    "voices": "Recognising known voices",
     "correct": "Reading the lines again",
     "references": "Choosing recordings of the voices",
     "analyse": "Understanding the film",
