@@ -72,11 +72,7 @@ class Request(_Row):
 
 
 class Job(_Row):
-    """A job; `rank` orders priorities, `place` the jobs of one (null: its id), `owner`
-    is the process that runs it.
-
-    `checkpoints` is how many it had when it was started last.
-    """
+    """A job, by `rank`, then `place` or id; `owner` runs it; `checkpoints` it had at its start."""
 
     id: Any = peewee.AutoField()
     video: Any = peewee.ForeignKeyField(Video, column_name="video_id", lazy_load=False)
