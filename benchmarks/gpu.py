@@ -1,10 +1,12 @@
 """The full profile's engines on a GPU, under leases: time, memory, and what comes back of it.
 
-    python -m benchmarks.gpu [--save] [--seconds 600] [--only devices,leases,engines,voice]
+    MODELS_DIR=~/.cache/dubarr-watch/models \\
+      .venv/bin/python -m benchmarks.gpu [--save] [--seconds 600] [--only PART,...]
 
-Needs a machine with an NVIDIA GPU, both environments of `make full`, and nothing from any hub:
-Whisper base has its real weights (MODELS_DIR, as `make models` leaves them), every other model is
-built on the spot with random ones of full size. Nothing else should use the card meanwhile. Prints
+The parts are devices, leases, engines and voice. Needs a machine with an NVIDIA GPU, both
+environments of `make full`, and nothing from any hub: Whisper base has its real weights (in
+MODELS_DIR, as `make models` leaves them), every other model is built on the spot with random ones
+of full size. To be run in the repository's root; nothing else should use the card meanwhile. Prints
 a page; --save also keeps it in benchmarks/results/.
 """
 
@@ -14,6 +16,7 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -58,9 +61,11 @@ class Results:
         """Run one part; when it fails, the others still run, and the page says what failed."""
         try:
             work()
-        except (DubarrError, ImportError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - what was measured so far must not be lost
             self.failed = True
-            self.facts.append(Fact(what, f"failed: {error}"))
+            traceback.print_exc()
+            told = error if isinstance(error, DubarrError) else repr(error)
+            self.facts.append(Fact(what, f"failed: {' '.join(str(told).split())}"))
 
     def missed(self) -> bool:
         """Tell whether anything failed or missed its goal."""
@@ -103,10 +108,9 @@ def measure(
             card = Card(host, broker, gpu, folder)
             results.attempt("leases", lambda: results.facts.extend(lease_facts(card)))
         if "engines" in options.only:
-            audio, speaker = gpu_models.speech_file(settings, folder, options.seconds)
-            results.facts.append(Fact("who speaks to Whisper and pyannote", speaker))
-            for load in gpu_models.loads(settings, folder, audio):
-                results.attempt(load.name, partial(_engine, results, host, gpu, load))
+            results.attempt(
+                "engines", lambda: engines(settings, host, gpu, folder, results, options)
+            )
         if "voice" in options.only:
             results.attempt("xtts v2, random", lambda: voice(host, gpu, folder, results))
     finally:
@@ -118,6 +122,21 @@ def measure(
             Fact("MiB left after all engines", str(max(left)), "0", max(left) == 0)
         )
     return results
+
+
+def engines(
+    settings: Settings,
+    host: EngineHost,
+    gpu: Gpu,
+    folder: Path,
+    results: Results,
+    options: argparse.Namespace,
+) -> None:
+    """Run every engine but the voice."""
+    audio, speaker = gpu_models.speech_file(settings, folder, options.seconds)
+    results.facts.append(Fact("who speaks to Whisper and pyannote", speaker))
+    for load in gpu_models.loads(settings, folder, audio):
+        results.attempt(load.name, partial(_engine, results, host, gpu, load))
 
 
 def device_facts(inventory: Inventory) -> list[Fact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from benchmarks.gpu_table import Fact
 from benchmarks.gpu_watch import seconds_until_free
 from dubarr_watch.engines.base import EngineSpec, Span
 from dubarr_watch.engines.host import EngineHost
-from dubarr_watch.errors import EngineCrashed
+from dubarr_watch.errors import EngineCrashed, EngineStuck
 from dubarr_watch.gpu.devices import Gpu, memory
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Wish
@@ -128,8 +129,12 @@ def _let_go(card: Card, name: str) -> None:
 
 
 def _workers() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if "dubarr_watch.engines.worker" in one.cmdline()]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended just now
+            if "dubarr_watch.engines.worker" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def _until(true: Callable[[], bool], holder: Future[Span]) -> None:
@@ -138,5 +143,5 @@ def _until(true: Callable[[], bool], holder: Future[Span]) -> None:
         if holder.done():
             holder.result()
         if time.monotonic() - started > _UNDER_WAY_S:
-            raise SystemExit("a holder of memory did not start")
+            raise EngineStuck("A holder of memory did not start.")
         time.sleep(0.02)

@@ -45,7 +45,7 @@ def watched(uuid: str) -> Iterator[MemoryWatch]:
     finally:
         done.set()
         watcher.join()
-        seen.left_mib = memory(uuid).used_mib - seen.before_mib
+        seen.left_mib = max(0, memory(uuid).used_mib - seen.before_mib)
 
 
 def seconds_until_free(uuid: str, used_mib: int, longest_s: float = 30.0) -> float:

@@ -96,8 +96,17 @@ def test_one_part_that_fails_leaves_the_others() -> None:
         raise EngineCrashed("It died.")
 
     results.attempt("pyannote", broken)
+
+    def other() -> None:
+        raise ValueError("No such\nshape.")
+
+    results.attempt("htdemucs", other)
     results.attempt("whisper", lambda: results.facts.append(Fact("whisper", "fine")))
-    assert [fact.value for fact in results.facts] == ["failed: It died.", "fine"]
+    assert [fact.value for fact in results.facts] == [
+        "failed: It died.",
+        r"failed: ValueError('No such\nshape.')",
+        "fine",
+    ]
     assert results.missed()
 
 
