@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,9 @@ from dubarr_watch.engines.placing import (
 )
 from dubarr_watch.engines.registry import planned, specs_for
 from dubarr_watch.errors import (
+    DiskFull,
     ExitCode,
+    StoreError,
     UserMustProvide,
     WrongUsage,
 )
@@ -42,13 +44,13 @@ from dubarr_watch.library.mounts import filesystem_kind, locks_are_shared_late
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.neighbours.inbox import Inbox
 from dubarr_watch.neighbours.telling import Teller, looks_for
-from dubarr_watch.notify import Notifier, event_for
+from dubarr_watch.notify import Notifier, event_for, paused_event
 from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.serving import open_page
 from dubarr_watch.settings import Profile, Settings, almost_full, in_words, resolve_profile
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
-from dubarr_watch.store.records import JobState
+from dubarr_watch.store.records import JobRecord, JobState
 from dubarr_watch.store.store import Store
 from dubarr_watch.upkeep import Upkeep
 from dubarr_watch.web.works import Works
@@ -254,6 +256,14 @@ class Daemon:
                     outbox()
 
         library.settle_requests()
+
+        def on_full(job: JobRecord) -> None:
+            if event := paused_event(self._settings):
+                with suppress(StoreError, DiskFull):  # the database's own disk may be the full one
+                    workshop.store.notifications.add_pending(job.id, event)
+                for outbox in wake:
+                    outbox()
+
         self._workers = Workers(
             workshop.store,
             workshop.runner,
@@ -262,6 +272,7 @@ class Daemon:
             bell=self._bell,
             on_end=on_end,
             poll_s=QUEUE_POLL_S,
+            on_full=on_full,
         )
         if self._stopping.is_set():  # asked before there was anybody to ask
             self._workers.stop()

@@ -13,7 +13,7 @@ from dubarr_watch.dubbing.keeping import Keeping
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.dubbing.results import JobResult, LanguageResult
 from dubarr_watch.dubbing.workspace import JobControl, Workspace
-from dubarr_watch.errors import CannotDub, DubarrError, JobCancelled, worth_another_try
+from dubarr_watch.errors import CannotDub, DiskFull, DubarrError, JobCancelled, worth_another_try
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobRecord, JobState, Priority
@@ -74,10 +74,15 @@ class JobRunner:
     ) -> Ended:
         """Run a job and return how it ended; never raises for what happens to the job.
 
+        A full disk ends only the run: the job is queued again, to go on when there is space.
+
         Args:
             job: Claimed by this process.
             on_progress: Called often.
             should_stop: True ends the run at its last checkpoint; the job is queued again.
+
+        Raises:
+            StoreError, DiskFull: How it ended could not be written down.
         """
         watch = _Progress(self.store, job, on_progress)
         cancelled = _CancelCheck(self.store, job.id, should_stop)
@@ -149,6 +154,10 @@ class JobRunner:
     def _failed(self, job: JobRecord, error: DubarrError, started: float) -> Ended:
         seconds = time.monotonic() - started
         error = self._without_secrets(error)
+        if isinstance(error, DiskFull) and not self.park:
+            reason = f"Waits for space: {error.message} Free some; it goes on by itself."
+            again = self.store.jobs.requeue(job.id, reason, counted=False)
+            return Ended(again, None, seconds, error)
         if worth_another_try(error) and job.attempts < self.settings.max_attempts:
             log.info("job queued again", attempt=job.attempts, of=self.settings.max_attempts)
             reason = f"Tried again after: {error.message}"

@@ -10,7 +10,10 @@ from collections.abc import Callable
 
 import structlog
 
+from dubarr_watch.errors import DiskFull
 from dubarr_watch.runner import Ended, JobRunner
+from dubarr_watch.space import SpaceGate
+from dubarr_watch.store.records import JobRecord
 from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -50,7 +53,9 @@ class Workers:
         count: How many jobs run at a time.
         bell: Rings when there may be a job.
         on_end: Called in a worker's thread when a job has ended or was queued again.
-        poll_s: How soon they see what another process queued.
+        poll_s: How soon they see what another process queued, or that there is space again.
+        gate: Keeps them from claiming while a disk is full.
+        on_full: Called with a job that the first lack of space stopped.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class Workers:
         bell: Bell,
         on_end: Callable[[Ended], None],
         poll_s: float,
+        gate: SpaceGate | None = None,
+        on_full: Callable[[JobRecord], None] = lambda job: None,
     ) -> None:
         self._store = store
         self._runner = runner
@@ -71,6 +78,8 @@ class Workers:
         self._bell = bell
         self._on_end = on_end
         self._poll_s = poll_s
+        self._gate = gate or SpaceGate()
+        self._on_full = on_full
         self._stopping = threading.Event()
         self._trouble: BaseException | None = None
         self._threads: list[threading.Thread] = []
@@ -113,8 +122,44 @@ class Workers:
     def _work(self) -> None:
         while not self._stopping.is_set():
             heard = self._bell.rung
-            job = self._store.jobs.claim(self._owner)
+            job = self._next()
             if job is None:
                 self._bell.wait(heard, self._poll_s)
-                continue
-            self._on_end(self._runner.run(job, should_stop=self._stopping.is_set))
+            else:
+                self._run_job(job)
+
+    def _next(self) -> JobRecord | None:
+        if not self._gate.is_open():
+            return None
+        try:
+            return self._store.jobs.claim(self._owner)
+        except DiskFull as error:  # the database's own disk
+            self._gate.close(error)
+            return None
+
+    def _run_job(self, job: JobRecord) -> None:
+        try:
+            ended = self._runner.run(job, should_stop=self._stopping.is_set)
+        except DiskFull as error:
+            self._gate.close(error)
+            self._put_back(job)
+            return
+        if isinstance(ended.error, DiskFull):
+            if self._gate.close(ended.error):
+                self._on_full(ended.job)
+        else:
+            self._gate.had_room()
+        self._on_end(ended)
+
+    def _put_back(self, job: JobRecord) -> None:
+        """Queue a job again of which nothing can be written down now, once that can be."""
+        while not self._stopping.is_set():
+            heard = self._bell.rung
+            if self._gate.is_open():
+                try:
+                    self._store.jobs.requeue(job.id, "Went on after a full disk.", counted=False)
+                except DiskFull as error:
+                    self._gate.close(error)
+                else:
+                    return
+            self._bell.wait(heard, self._poll_s)

@@ -269,16 +269,18 @@ class TestOneLanguageFails:
         assert ended.job.state is JobState.DONE_WITH_WARNINGS
         assert ended.job.reason == "To check: 1 line left silent."
 
-    def test_a_full_disk_ends_the_whole_job(self, shop: Shop, film: Path) -> None:
+    def test_a_full_disk_stops_the_whole_job_until_there_is_space(
+        self, shop: Shop, film: Path
+    ) -> None:
         def full(call: Call) -> None:
             if call.method == "translate":
                 raise DiskFull("The disk is full.", hint="Free some space.")
 
         shop.spy.before = full
         ended = shop.dub(film, "es", "fr")
-        assert (ended.job.state, ended.job.reason) == (
-            JobState.FAILED, "The disk is full. Free some space.",
-        )  # fmt: skip
+        reason = "Waits for space: The disk is full. Free some; it goes on by itself."
+        assert (ended.job.state, ended.job.reason) == (JobState.QUEUED, reason)
+        assert ended.job.attempts == 0
         assert shop.spy.count("translate") == 1
 
 

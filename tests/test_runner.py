@@ -217,7 +217,7 @@ class TestOnFakesInProcess:
         shop.spy.before = look
         shop.run(job)
         told = list(dict.fromkeys(stage for stage, _ in seen))
-        assert told == ["transcribe", "diarize", "translate", "synthesize", "report"]
+        assert told == ["transcribe", "diarize", "voices", "translate", "synthesize", "report"]
         assert seen == sorted(seen, key=lambda entry: entry[1])
 
     def test_results_and_tracks_are_in_the_store(self, shop: Shop, film: Path) -> None:

@@ -52,7 +52,7 @@ DOCUMENTED = {
     "NOTIFY_URLS": "",
     "NOTIFY_CONFIG": "",
     "NOTIFY_TAGS": "",
-    "NOTIFY_ON": "done,done_with_warnings,failed",
+    "NOTIFY_ON": "done,done_with_warnings,failed,paused",
     "NOTIFY_DIGEST_SECONDS": "60",
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "auto",
@@ -304,7 +304,10 @@ BAD = {
     "API_PORT": ("-1", "input should be greater than or equal to 0."),
     "URL_BASE": ("/a/../b", "must be a path of letters, digits"),
     "TRUSTED_PROXIES": ("10.0.0.1, traefik", "name addresses or networks, e.g. 172.18.0.0/16"),
-    "NOTIFY_ON": ("done,sometimes", "must be one of 'done', 'done_with_warnings', 'failed'."),
+    "NOTIFY_ON": (
+        "done,sometimes",
+        "must be one of 'done', 'done_with_warnings', 'failed', 'paused'.",
+    ),
     "LOG_LEVEL": ("loud", "must be one of 'debug', 'info', 'warning', 'error'."),
 }
 

@@ -18,6 +18,7 @@ from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.keeping import is_kept
 from dubarr_watch.dubbing.recognition import Recognition
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
+from dubarr_watch.dubbing.room import check_room, work_bytes
 from dubarr_watch.dubbing.series_memory import SeriesMemory
 from dubarr_watch.dubbing.together import AT_A_TIME, SharedProgress, make_each
 from dubarr_watch.dubbing.track import StageReport, TrackMaker, share_before
@@ -78,7 +79,7 @@ class Pipeline:
         Raises:
             CannotDub: The video cannot be dubbed, or is not the same any more.
             NotWritable: Its folder is read-only.
-            DiskFull: There is no space.
+            DiskFull: There is no space, or there will not be enough.
             EngineError: A stage that all languages share failed, or one of a language did and the
                 job has an attempt left.
             JobCancelled: Somebody asked for it.
@@ -89,6 +90,7 @@ class Pipeline:
         if is_kept(folder):  # of a run that finished: another is to make everything anew
             Workspace(folder, job.id, self.store.checkpoints).clear()
         work = Workspace(folder, job.id, self.store.checkpoints)
+        check_room(folder, self._work_bytes(job, video))
         with MemoryMeter().watching() as meter, self._queues() as dispatchers:
             run = _Run.of(self, job, video, work, control, meter, dispatchers)
             try:
@@ -100,6 +102,14 @@ class Pipeline:
             finally:
                 dispatchers.cancel(job.id)
                 self.host.end_job(job.id)
+
+    def _work_bytes(self, job: JobRecord, video: Video) -> int:
+        return work_bytes(
+            video.found,
+            languages=len(job.languages),
+            stereo=self.settings.stereo,
+            separated=self.specs.separator is not None,
+        )
 
     @contextmanager
     def _queues(self) -> Iterator[Dispatchers]:

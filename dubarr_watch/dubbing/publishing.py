@@ -209,11 +209,17 @@ def _refuse_long(target: Path) -> None:
 
 def _preflight(folder: Path, needs_bytes: int) -> None:
     usage = shutil.disk_usage(folder)
+    needed = needs_bytes + SPARE_BYTES
+    if 0 < usage.total < needed:
+        raise PublishError(
+            f"This disk is too small: {in_words(needed)} of space needed, "
+            f"{in_words(usage.total)} in all.",
+            path=folder,
+        )
     # Some network file systems report nothing at all; then only trying tells.
-    if usage.total > 0 and usage.free < needs_bytes + SPARE_BYTES:
+    if usage.total > 0 and usage.free < needed:
         raise DiskFull(
-            f"There is not enough space: {in_words(needs_bytes + SPARE_BYTES)} needed, "
-            f"{in_words(usage.free)} free.",
+            f"There is not enough space: {in_words(needed)} needed, {in_words(usage.free)} free.",
             hint="Free some space, then retry the job.",
             path=folder,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dubarr_watch.notify.messages import JobEnded
-from dubarr_watch.notify.notifier import Notifier, event_for, test_services
+from dubarr_watch.notify.notifier import Notifier, event_for, paused_event, test_services
 from dubarr_watch.notify.outbox import FAILED, SENT
 from dubarr_watch.notify.push import ServiceOutcome
 
@@ -14,5 +14,6 @@ __all__ = [
     "Notifier",
     "ServiceOutcome",
     "event_for",
+    "paused_event",
     "test_services",
 ]

@@ -21,10 +21,13 @@ _HEADLINES = {
     NotifyEvent.DONE: "Dubbed",
     NotifyEvent.DONE_WITH_WARNINGS: "Dubbed, please check",
     NotifyEvent.FAILED: "Could not dub",
+    NotifyEvent.PAUSED: "Paused, no space",
 }
 _WITH_TRACK = (JobState.DONE, JobState.DONE_WITH_WARNINGS)
 _PARTLY = "Only partly dubbed"
-_SEVERITY = (NotifyEvent.DONE, NotifyEvent.DONE_WITH_WARNINGS, NotifyEvent.FAILED)
+_SEVERITY = (
+    NotifyEvent.DONE, NotifyEvent.DONE_WITH_WARNINGS, NotifyEvent.FAILED, NotifyEvent.PAUSED,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,8 @@ def from_records(job: JobRecord, results: Sequence[ResultRecord], event: NotifyE
 
 
 def _single(ended: JobEnded) -> Message:
-    facts = [f"{_languages(ended)}, took {_duration(ended.seconds)}.", _share(ended)]
+    took = "" if ended.event is NotifyEvent.PAUSED else f", took {_duration(ended.seconds)}"
+    facts = [f"{_languages(ended)}{took}.", _share(ended)]
     body = [" ".join(filter(None, facts))]
     if ended.reason:
         body.append(_shortened(ended.reason, _REASON_CHARS))
@@ -111,12 +115,14 @@ def _single(ended: JobEnded) -> Message:
 
 def _digest(ended: Sequence[JobEnded]) -> Message:
     counts = {event: sum(one.event is event for one in ended) for event in _SEVERITY}
-    dubbed = len(ended) - counts[NotifyEvent.FAILED]
+    dubbed = len(ended) - counts[NotifyEvent.FAILED] - counts[NotifyEvent.PAUSED]
     parts = [f"{dubbed} dubbed"] if dubbed else []
     if counts[NotifyEvent.DONE_WITH_WARNINGS]:
         parts.append(f"{counts[NotifyEvent.DONE_WITH_WARNINGS]} to check")
     if counts[NotifyEvent.FAILED]:
         parts.append(f"{counts[NotifyEvent.FAILED]} failed")
+    if counts[NotifyEvent.PAUSED]:
+        parts.append("paused for lack of space")
     # What needs somebody comes first: the end may be cut off.
     ordered = sorted(ended, key=lambda one: -_SEVERITY.index(one.event))
     body = [_entry(one) for one in ordered[:DIGEST_ENTRIES]]

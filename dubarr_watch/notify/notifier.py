@@ -52,6 +52,12 @@ def event_for(settings: Settings, state: JobState) -> str:
     return event.value if event is not None and wanted else ""
 
 
+def paused_event(settings: Settings) -> str:
+    """Return the event to put into the outbox when the queue pauses; empty when nobody wants it."""
+    wanted = NotifyEvent.PAUSED in settings.notify_on and push.is_configured(settings)
+    return NotifyEvent.PAUSED.value if wanted else ""
+
+
 def test_services(settings: Settings) -> list[ServiceOutcome]:
     """Send a test message to every service and return how each took it.
 
@@ -217,5 +223,7 @@ class Notifier:
         try:
             job = self._store.jobs.get(record.job_id)
         except NotInStore:
+            return None
+        if event is NotifyEvent.PAUSED and job.state.ended:
             return None
         return from_records(job, self._store.jobs.results(job.id), event)

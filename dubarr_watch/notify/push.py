@@ -81,6 +81,7 @@ def send(settings: Settings, message: Message, only: Collection[str] = ()) -> li
         NotifyEvent.DONE: apprise.NotifyType.SUCCESS,
         NotifyEvent.DONE_WITH_WARNINGS: apprise.NotifyType.WARNING,
         NotifyEvent.FAILED: apprise.NotifyType.FAILURE,
+        NotifyEvent.PAUSED: apprise.NotifyType.WARNING,
     }
     result = apobj.notify(
         body=message.body,

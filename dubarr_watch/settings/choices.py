@@ -77,6 +77,7 @@ class NotifyEvent(StrEnum):
     DONE = "done"
     DONE_WITH_WARNINGS = "done_with_warnings"
     FAILED = "failed"
+    PAUSED = "paused"
 
 
 class MixStyle(StrEnum):

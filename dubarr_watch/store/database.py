@@ -242,6 +242,11 @@ def _plain_errors(path: Path) -> Iterator[None]:
 
 
 def _plain_error(error: Exception, path: Path) -> StoreError | NotWritable | DiskFull:
+    # A full disk ends a transaction by itself; taking it back once more is the second error.
+    while "no transaction is active" in str(error) and isinstance(error.__context__, Exception):
+        error = error.__context__
+    if isinstance(error, StoreError | NotWritable | DiskFull):
+        return error
     said = str(error).lower()
     if "not a database" in said or "malformed" in said or "encrypted" in said:
         return StoreCorrupt(

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from dubarr_watch.errors import DubarrError, NotWritable, StoreCorrupt, StoreError, StoreTooNew
+from dubarr_watch.errors import (
+    DiskFull,
+    DubarrError,
+    NotWritable,
+    StoreCorrupt,
+    StoreError,
+    StoreTooNew,
+)
 from dubarr_watch.store import Store
 from dubarr_watch.store.database import Database
 from dubarr_watch.store.migrations import MIGRATIONS
@@ -283,3 +290,27 @@ def test_processes_that_open_a_fresh_database_at_once_all_write(database: Path) 
     assert [process.wait(60) for process in processes] == [0] * 4
     with Store.open(database) as store:
         assert store._database.execute("SELECT COUNT(*) FROM meta") == [(80,)]
+
+
+def fill_in_one_transaction(store: Store) -> None:
+    with store.transaction():
+        for number in range(2000):
+            store.meta.set(str(number), "x" * 4000)
+
+
+def test_a_full_disk_is_called_so_also_from_within_a_transaction(tmp_path: Path) -> None:
+    """SQLite ends the transaction itself then, and taking it back would be another error."""
+    mounted = tmp_path / "small"
+    mounted.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mounted)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user may not mount")
+    try:
+        with Store.open(mounted / "dubarr.db") as store:
+            with pytest.raises(DiskFull):
+                fill_in_one_transaction(store)
+            store.meta.set("a", "1")
+            assert store.meta.get("0") is None
+            assert store.damage() == []
+    finally:
+        subprocess.run(["umount", "-l", mounted], check=True)

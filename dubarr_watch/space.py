@@ -1,0 +1,88 @@
+"""The queue pauses while a disk is full, and goes on by itself when there is space again."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from dubarr_watch.errors import DiskFull
+
+log = structlog.get_logger(__name__)
+
+ENOUGH_BYTES = 64 * 2**20
+"""By how much free space must have grown before a job is tried again; less on a small disk."""
+
+_ENOUGH_SHARE = 0.05
+
+TRY_AGAIN_S = 600.0
+"""A quota that is lifted shows in no figure: a job is tried again after this long all the same."""
+
+_UNKNOWN = Path("/")
+
+
+class SpaceGate:
+    """Open while jobs may begin; closed by a full disk until something was freed there.
+
+    Args:
+        try_again_s: See `TRY_AGAIN_S`.
+        clock: Monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        try_again_s: float = TRY_AGAIN_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._try_again_s = try_again_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._full: Path | None = None
+        self._free_then = 0
+        self._closed_at_s = 0.0
+        self._told = False
+
+    def close(self, error: DiskFull) -> bool:
+        """Close it; returns whether this is news, and not the same lack of space again."""
+        folder = _existing(error.path or _UNKNOWN)
+        with self._lock:
+            self._full, self._free_then = folder, shutil.disk_usage(folder).free
+            self._closed_at_s = self._clock()
+            news, self._told = not self._told, True
+        if news:
+            log.warning(
+                "queue paused", reason=error.message, path=folder,
+                advice="Free some space there; the queue goes on by itself.",
+            )  # fmt: skip
+        return news
+
+    def is_open(self) -> bool:
+        """Tell whether jobs may begin; looks at the disk when it was closed."""
+        with self._lock:
+            if self._full is None:
+                return True
+            try:
+                usage = shutil.disk_usage(self._full)
+            except OSError:
+                return False  # a mount that went away: nothing can be written there either
+            enough = min(ENOUGH_BYTES, _ENOUGH_SHARE * usage.total)
+            waited_s = self._clock() - self._closed_at_s
+            if usage.free < self._free_then + enough and waited_s < self._try_again_s:
+                return False
+            self._full = None
+        log.info("queue goes on")
+        return True
+
+    def had_room(self) -> None:
+        """A job ended for another reason: the next lack of space is news again."""
+        with self._lock:
+            self._told = False
+
+
+def _existing(path: Path) -> Path:
+    return next(one for one in (path, *path.parents) if one.exists())
