@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from dubarr_watch import daemon
+from dubarr_watch import workshop
 from dubarr_watch.cli import main
 from dubarr_watch.engines.registry import EngineSpecs, specs_for
 from dubarr_watch.settings import Profile, Settings
@@ -19,7 +19,7 @@ def run() -> None:
         specs = specs_for(profile, settings)
         return replace(specs, synthesizer=replace(specs.synthesizer, options={"delay_s": delay_s}))
 
-    daemon.specs_for = slow  # type: ignore[attr-defined]  # replaced, not used from outside
+    workshop.specs_for = slow  # type: ignore[attr-defined]  # replaced, not used from outside
     main()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from dubarr_watch import daemon
+from dubarr_watch import workshop
 from dubarr_watch.errors import UserMustProvide
 from dubarr_watch.settings import Settings, load_settings
 from dubarr_watch.store import Store
@@ -84,13 +84,13 @@ class TestDatabaseOnANetwork:
 
     @pytest.fixture(autouse=True)
     def network(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(daemon, "filesystem_kind", lambda path: "nfs4")
+        monkeypatch.setattr(workshop, "filesystem_kind", lambda path: "nfs4")
 
     def test_it_is_refused_before_there_is_a_database(self, tmp_path: Path) -> None:
         settings = load_settings(config_dir=tmp_path / "config", mock_mode=True)
         with (
             pytest.raises(UserMustProvide, match=r"nfs4.*DATABASE_ON_NETWORK=true"),
-            daemon.open_workshop(settings),
+            workshop.open_workshop(settings),
         ):
             pass
         assert not (tmp_path / "config" / "dubarr.db").exists()
@@ -99,5 +99,5 @@ class TestDatabaseOnANetwork:
         settings = load_settings(
             config_dir=tmp_path / "config", mock_mode=True, database_on_network=True
         )
-        with daemon.open_workshop(settings) as workshop:
-            assert workshop.store.jobs.queue() == []
+        with workshop.open_workshop(settings) as opened:
+            assert opened.store.jobs.queue() == []

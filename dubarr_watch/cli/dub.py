@@ -22,7 +22,6 @@ from dubarr_watch.cli.common import (
     told_as_json,
 )
 from dubarr_watch.cli.ending import as_json, show_end
-from dubarr_watch.daemon import Workshop, open_workshop
 from dubarr_watch.errors import CannotDub, DubarrError, ExitCode, StoreError, WrongUsage, printable
 from dubarr_watch.languages import parse_languages
 from dubarr_watch.library.naming import fingerprint, is_our_output
@@ -30,6 +29,7 @@ from dubarr_watch.runner import Ended, OnProgress
 from dubarr_watch.settings import OutputMode
 from dubarr_watch.store.records import JobOptions, JobState, VideoState
 from dubarr_watch.store.store import Store
+from dubarr_watch.workshop import Workshop, open_workshop
 
 
 def register(app: typer.Typer) -> None:

@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from dubarr_watch.cli.common import err, out, print_json, ready_settings, told_as_json
 from dubarr_watch.cli.finding import found_job
-from dubarr_watch.daemon import Workshop, open_workshop
 from dubarr_watch.dubbing.redo import Redo
 from dubarr_watch.dubbing.report import LineReport
 from dubarr_watch.dubbing.results import LanguageResult, job_result
@@ -21,6 +20,7 @@ from dubarr_watch.languages import Language, parse_language
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobRecord
 from dubarr_watch.store.store import Store
+from dubarr_watch.workshop import Workshop, open_workshop
 
 
 def register(app: typer.Typer) -> None:

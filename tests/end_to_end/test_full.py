@@ -22,7 +22,7 @@ import soundfile
 pytest.importorskip("demucs", reason="needs the packages of the full profile: make full")
 pytest.importorskip("pyannote.audio", reason="needs the packages of the full profile: make full")
 
-from dubarr_watch import daemon
+from dubarr_watch import workshop
 from dubarr_watch.engines.full_packages import full_packages_missing
 from dubarr_watch.engines.registry import EngineSpecs, specs_for
 from dubarr_watch.library.naming import fingerprint
@@ -115,8 +115,8 @@ def dubbed(models: Path, video: Path, tmp_path_factory: pytest.TempPathFactory) 
         return replace(specs, separator=kind)
 
     with OpenAIServer().running() as service, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(daemon, "specs_for", kind_specs)
-        patch.setattr(daemon, "models_needed", lambda profile, specs, settings: [])
+        patch.setattr(workshop, "specs_for", kind_specs)
+        patch.setattr(workshop, "models_needed", lambda profile, specs, settings: [])
         settings = load_settings(
             profile=Profile.FULL,
             openai_api_key=KEY,
@@ -137,19 +137,19 @@ def dubbed(models: Path, video: Path, tmp_path_factory: pytest.TempPathFactory) 
             max_attempts=1,
             qa="off",  # weights without training babble
         )
-        with daemon.open_workshop(settings, foreground=True) as workshop:
+        with workshop.open_workshop(settings, foreground=True) as opened:
             stat = video.stat()
-            record = workshop.store.videos.record(
+            record = opened.store.videos.record(
                 video, stat.st_size, stat.st_mtime_ns, fingerprint(video), VideoState.ARRIVED
             )
-            job = workshop.store.jobs.enqueue(record.id, ("es",), JobOptions())
-            claimed = workshop.store.jobs.claim_job(job.id, workshop.owner.id)
-            ended = workshop.runner.run(claimed)
-            found = workshop.store.checkpoints.stages(job.id)
+            job = opened.store.jobs.enqueue(record.id, ("es",), JobOptions())
+            claimed = opened.store.jobs.claim_job(job.id, opened.owner.id)
+            ended = opened.runner.run(claimed)
+            found = opened.store.checkpoints.stages(job.id)
             stages = [stage.stage for stage in found]
-            leases = workshop.store.leases.current()
+            leases = opened.store.leases.current()
             assert leases == []
-            plan = workshop.plan.text()
+            plan = opened.plan.text()
         yield Dubbed(ended, settings, video, service, stages, plan)
 
 
