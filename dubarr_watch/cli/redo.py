@@ -17,6 +17,7 @@ from dubarr_watch.dubbing.results import LanguageResult, job_result
 from dubarr_watch.dubbing.workspace import JobControl
 from dubarr_watch.errors import IllegalTransition, WrongUsage, printable
 from dubarr_watch.languages import Language, parse_language
+from dubarr_watch.neighbours.telling import looks_for
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobRecord
 from dubarr_watch.store.store import Store
@@ -128,6 +129,8 @@ def _write_down(settings: Settings, store: Store, job: JobRecord, result: Langua
             ]
         )
         store.jobs.amend(job.id, now.state, now.reason)
+        for look in looks_for(settings, now.state):
+            store.notifications.add_pending(job.id, look)
 
 
 def _document(job: JobRecord, result: LanguageResult, line: LineReport) -> dict[str, object]:

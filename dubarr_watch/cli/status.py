@@ -102,6 +102,7 @@ def status_document(settings: Settings) -> dict[str, Any]:
         "leases": [],
         "cpu": [],
         "notifications": {"pending": 0, "failing": []},
+        "servers": [],
     }
     store = open_for_reading(settings.database_path)
     if store is not None:
@@ -130,6 +131,7 @@ def _from_store(store: Store, *, worked_on: bool) -> dict[str, Any]:
             "pending": len(store.notifications.pending()),
             "failing": [_notification(one) for one in _failing(store.notifications.recent())],
         },
+        "servers": _not_told(store.notifications.recent(100, looks=True)),
     }
 
 
@@ -234,6 +236,15 @@ def _failing(newest_first: list[NotificationRecord]) -> list[NotificationRecord]
         if one.outcome == FAILED or (one.outcome == PENDING and one.attempts):
             failing.append(one)
     return failing
+
+
+def _not_told(newest_first: list[NotificationRecord]) -> list[dict[str, Any]]:
+    """Return for each media server what went wrong last, if it was not told since."""
+    latest: dict[str, NotificationRecord] = {}
+    for one in newest_first:
+        if one.outcome == SENT or one in _failing([one]):
+            latest.setdefault(one.event, one)
+    return [_notification(one) for one in latest.values() if one.outcome != SENT]
 
 
 def _notification(one: NotificationRecord) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def status_view(document: dict[str, Any]) -> Text:
     lines += _section("CPU", [[_turn(turn)] for turn in document["cpu"]])
     lines += _section("Last results", [_ended(job) for job in document["recent"]])
     lines += _notifications(document["notifications"])
+    lines += _servers(document["servers"])
     if not (document["running"] or queue or document["recent"]):
         lines += _nothing_yet(document)
     elif not document["daemon"]["running"] and (document["running"] or queue):
@@ -149,6 +150,11 @@ def _notifications(found: dict[str, Any]) -> list[str]:
         f"[red]Push messages do not go out[/red] ({times}){detail}",
         "What to do: [bold]dubarr-watch doctor --notify[/bold]",
     ]
+
+
+def _servers(found: list[dict[str, Any]]) -> list[str]:
+    lines = [f"[red]Not told of the last track[/red]: {_line(one['detail'])}" for one in found]
+    return ["", *lines, "What to do: [bold]dubarr-watch doctor[/bold]"] if lines else []
 
 
 def _nothing_yet(document: dict[str, Any]) -> list[str]:

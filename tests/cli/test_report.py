@@ -67,6 +67,25 @@ def test_a_report_is_read_listened_to_and_mended(
     assert (gone.exit_code, "track is gone" in gone.stderr) == (2, True)
 
 
+def test_media_servers_are_to_look_at_a_dub_and_again_at_a_line_made_anew(
+    call: Call, film: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept for the daemon, which tells them."""
+    monkeypatch.setenv("KODI_URL", "http://kodi.example")
+
+    def pending() -> list[int]:
+        rows = store.notifications.pending(looks=True)
+        assert {row.event for row in rows} <= {"look:kodi"}
+        return [row.id for row in rows]
+
+    assert call("dub", film, "--lang", "es").exit_code == 0
+    (first,) = pending()
+    store.notifications.settle([first], "sent", "", 1)
+    assert call("redo", film, "--line", "0").exit_code == 0
+    (second,) = pending()
+    assert second != first
+
+
 def test_of_several_languages_one_is_named(
     call: Call, home: Home, film: Path, tmp_path: Path
 ) -> None:

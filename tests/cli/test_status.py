@@ -57,6 +57,7 @@ def test_the_document_has_every_name_before_the_first_start(call: Call, home: Ho
         "leases": [],
         "cpu": [],
         "notifications": {"pending": 0, "failing": []},
+        "servers": [],
     }
 
 
@@ -181,6 +182,19 @@ def test_failing_messages_are_told_until_one_goes_out(call: Call, home: Home, st
     assert "Push messages do not go out" in call("status").stdout
     store.notifications.record(None, "done", "sent", "", 1)
     assert call("status", "--json").document["notifications"]["failing"] == []
+
+
+def test_a_server_that_was_not_told_is_named_until_it_is(call: Call, store: Store) -> None:
+    """Each server for itself; that a film is none of its is no failure."""
+    store.notifications.record(None, "look:plex", "pending", "Plex does not answer.", 1)
+    store.notifications.record(None, "look:jellyfin", "sent", "", 1)
+    store.notifications.record(None, "look:sonarr", "unwanted", "Sonarr has nothing there.", 1)
+    (server,) = call("status", "--json").document["servers"]
+    assert (server["event"], server["detail"]) == ("look:plex", "Plex does not answer.")
+    assert "Plex does not answer." in call("status").stdout
+    assert call("status", "--json").document["notifications"] == {"pending": 0, "failing": []}
+    store.notifications.record(None, "look:plex", "sent", "", 2)
+    assert call("status", "--json").document["servers"] == []
 
 
 def test_a_hostile_file_name_stays_a_name(call: Call, home: Home, store: Store) -> None:
