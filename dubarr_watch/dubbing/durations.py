@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from dubarr_watch.dubbing.aloud import spoken_form
 from dubarr_watch.dubbing.fitting import Take
 from dubarr_watch.engines.base import Voice
 from dubarr_watch.storage import write_atomically
@@ -155,9 +156,10 @@ class DurationBook:
             for take in takes:
                 if take.suspect or not take.text or take.duration_s <= 0:
                     continue
+                chars = len(spoken_form(take.text, language))
                 for name in (language, f"{language} {take.voice}"):
                     sums = seen.get(name, Seen())
-                    seen[name] = sums.with_take(len(take.text), take.duration_s).shrunk()
+                    seen[name] = sums.with_take(chars, take.duration_s).shrunk()
             if voices:
                 known.voices[language] = list(voices)
             text = json.dumps(asdict(known), sort_keys=True)

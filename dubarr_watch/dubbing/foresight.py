@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dubarr_watch.dubbing.aloud import spoken_form
 from dubarr_watch.dubbing.durations import Law
 from dubarr_watch.dubbing.fit_planner import FitLine, plan_in_slots
 from dubarr_watch.dubbing.studio import Part, Studio
@@ -29,12 +30,12 @@ class Foresight:
 
     def seconds(self, part: Part) -> float:
         """Return how long a line's wording takes in its voice; 0 when that is not known."""
-        book, voice = self._studio.durations, part.voice.id
+        book, voice, language = self._studio.durations, part.voice.id, self._studio.language
         if book is None or not part.text:
             return 0.0
         if voice not in self._laws:
-            self._laws[voice] = book.law(self._studio.language, voice)
-        return self._laws[voice].seconds(part.text)
+            self._laws[voice] = book.law(language, voice)
+        return self._laws[voice].seconds(spoken_form(part.text, language))
 
     def too_long(self, parts: Sequence[Part]) -> list[Part]:
         """Return the lines whose wordings will not fit.

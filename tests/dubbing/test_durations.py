@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dubarr_watch.dubbing.aloud import spoken_form
 from dubarr_watch.dubbing.durations import CHARS_PER_S, DurationBook, Law
 from dubarr_watch.dubbing.fitting import Outcome, Take
 
@@ -97,3 +98,15 @@ def test_it_is_kept_and_a_broken_file_is_forgotten(book: DurationBook, tmp_path:
     assert DurationBook(path).law("es", "anna") == book.law("es", "anna")
     path.write_text(path.read_text("ascii")[:20], "ascii")
     assert rate(book.law("es")) == pytest.approx(CHARS_PER_S["es"])
+
+
+def test_what_is_learned_is_what_is_said_aloud(book: DurationBook) -> None:
+    """A figure is a sign or two to read and a word or more to say."""
+    texts = ["Son 21 km.", "Cuesta 1.250 € al mes.", "A las 15:30."]
+    spoken = [len(spoken_form(text, "es")) for text in texts]
+    made = [
+        Take(n, Path("x.wav"), text, "anna", 0.08 * chars, 1, Outcome.OK)
+        for n, (text, chars) in enumerate(zip(texts * 99, spoken * 99, strict=True))
+    ]
+    book.learn("es", made)
+    assert book.law("es", "anna").seconds("x" * 45) == pytest.approx(0.08 * 45, rel=0.03)
