@@ -125,15 +125,6 @@ class FilmTranslator:
         found = self._asked(request.texts, questions, Step.DRAFT, progress)
         found |= self._mended(request, found)
         terms = request.film.glossary
-
-        def agreed(answer: str, text: SourceText) -> bool:
-            spoken = spoken_as_agreed(answer, text.text, terms)
-            return judge(answer, text) and not missed(spoken, text.text, terms)
-
-        # A line without its name is better than none: the first answer stays where no other has it.
-        off = [t for t in request.texts if t.id in found and not agreed(found[t.id], t)]
-        once_more = Questions(lambda batch, _: ask(batch, _AGAIN), agreed, halve=False)
-        found |= self._asked(off, once_more, Step.DRAFT, no_progress) if off else {}
         return {
             text.id: spoken_as_agreed(found[text.id], text.text, terms)
             for text in request.texts
@@ -143,7 +134,12 @@ class FilmTranslator:
     def _mended(self, request: TranslationRequest, found: Mapping[int, str]) -> dict[int, str]:
         """Ask once more for what is objected to; what is no better is left as it was."""
 
+        terms = request.film.glossary
+
         def wrong(answer: str, text: SourceText) -> str:
+            lost = missed(spoken_as_agreed(answer, text.text, terms), text.text, terms)
+            if lost:
+                return f"It lacks {lost[0].target}, which is what {lost[0].source} is called here."
             return objection(answer, text.text, text.speaker, request.film, request.target)
 
         refused = {

@@ -308,6 +308,7 @@ class TestTerms:
         assert found == {10: "Cabalgamos a Invernalia.", 11: "Diles que vamos."}
         assert [len(one.data["lines"]) for one in server.asked] == [2, 1]
         assert server.asked[1].data["glossary"] == {"Winterfell": "Invernalia"}
+        assert "It lacks Invernalia" in server.asked[1].data["lines"]["1"]["because"]
 
     def test_a_line_is_not_lost_for_a_term(self, asking: Ask) -> None:
         """A model that never says it has its first answer kept."""
