@@ -8,11 +8,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import structlog
 
+from dubarr_watch.dubbing.redoing import redo_line
 from dubarr_watch.engines.embedded_languages import language_note
 from dubarr_watch.errors import (
     DiskFull,
@@ -23,7 +25,7 @@ from dubarr_watch.errors import (
 )
 from dubarr_watch.library.intake import Library
 from dubarr_watch.neighbours.inbox import Inbox
-from dubarr_watch.neighbours.telling import Teller
+from dubarr_watch.neighbours.telling import Teller, looks_for
 from dubarr_watch.notify import Notifier, paused_event
 from dubarr_watch.runner import Ended
 from dubarr_watch.serving import open_page
@@ -105,6 +107,7 @@ class Daemon:
             self._workers.stop()
 
     def _works(self, workshop: Workshop, library: Library, inbox: Inbox) -> Works:
+        settings, pipeline = self._settings, workshop.runner.pipeline
         return Works(
             profile=workshop.profile,
             look_at=library.look_at,
@@ -113,8 +116,11 @@ class Daemon:
             working=lambda: self._workers is not None and self._workers.alive,
             refusal=workshop.refusal,
             hear=inbox.put,
-            gpus=workshop.runner.pipeline.host.broker.gpus,
-            engines=lambda: workshop.runner.pipeline.host.states,
+            redo=partial(
+                redo_line, settings, workshop.store, pipeline, partial(looks_for, settings)
+            ),
+            gpus=pipeline.host.broker.gpus,
+            engines=lambda: pipeline.host.states,
         )
 
     def _work(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +16,7 @@ from dubarr_watch.cli.common import (
     show_error,
 )
 from dubarr_watch.cli.finding import found_job
+from dubarr_watch.dubbing.leftovers import remove_work
 from dubarr_watch.errors import (
     DubarrError,
     IllegalTransition,
@@ -24,7 +24,6 @@ from dubarr_watch.errors import (
     printable,
 )
 from dubarr_watch.settings import Settings
-from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import owner_is_alive
 from dubarr_watch.store.records import JobRecord, JobState
 from dubarr_watch.store.store import Store
@@ -89,7 +88,7 @@ def forget(
     def act(store: Store, job: JobRecord) -> str:
         with _hint("" if job.state.ended else f"First: dubarr-watch cancel {job.id}"):
             store.jobs.forget(job.id)
-        _remove_files(settings, job, reports=reports)
+        remove_work(settings, job.id, reports=reports)
         return "is forgotten" + (", reports too" if reports else "")
 
     _for_each(jobs, settings, act)
@@ -143,12 +142,3 @@ def _when(settings: Settings) -> str:
     if owner_is_alive(settings.config_dir, "daemon"):
         return ""
     return "; it starts with the daemon: dubarr-watch run"
-
-
-def _remove_files(settings: Settings, job: JobRecord, *, reports: bool) -> None:
-    work = settings.work_dir / str(job.id)
-    with plain_os_errors(work):
-        if work.is_dir() and not work.is_symlink():
-            shutil.rmtree(work)
-        for report in settings.reports_dir.glob(f"{job.id}.*.json") if reports else ():
-            report.unlink(missing_ok=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import structlog
 
 from dubarr_watch.library.naming import writing_job
+from dubarr_watch.settings import Settings
+from dubarr_watch.storage import plain_os_errors
 
 _log = structlog.get_logger(__name__)
 
@@ -43,3 +46,22 @@ def remove_leftovers(folder: Path, job: int | None = None) -> list[Path]:
         else:
             removed.append(path)
     return removed
+
+
+def remove_work(settings: Settings, job: int, *, reports: bool) -> None:
+    """Remove what a forgotten job keeps in CONFIG_DIR.
+
+    Args:
+        settings: CONFIG_DIR.
+        job: The job.
+        reports: Its quality reports, too.
+
+    Raises:
+        NotWritable: It may not be removed.
+    """
+    work = settings.work_dir / str(job)
+    with plain_os_errors(work):
+        if work.is_dir() and not work.is_symlink():
+            shutil.rmtree(work)
+        for report in settings.reports_dir.glob(f"{job}.*.json") if reports else ():
+            report.unlink(missing_ok=True)

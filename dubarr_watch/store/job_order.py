@@ -10,10 +10,12 @@ import peewee
 from dubarr_watch.errors import IllegalTransition, NotInStore
 from dubarr_watch.store.database import Database
 from dubarr_watch.store.models import Job
-from dubarr_watch.store.records import JobState
+from dubarr_watch.store.records import JobState, Priority
 
 PLACE: Any = peewee.fn.COALESCE(Job.place, Job.id)
 """Orders the jobs of one priority: by age, until somebody moves one."""
+
+RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 
 IN_ORDER: Sequence[Any] = (Job.rank, PLACE)
 
@@ -55,6 +57,18 @@ class JobOrder:
             moved = self._find(rows, job_id)
             others = [row for row in rows if row is not moved]
             self._put(moved, others, min(max(rows.index(moved) + by, 0), len(others)))
+
+    def prioritise(self, job_id: int, priority: Priority) -> None:
+        """Let a queued job go before all those of a lower priority.
+
+        Raises:
+            NotInStore: It is not known.
+            IllegalTransition: It is not queued.
+        """
+        with self._database.transaction():
+            self._find(self._queued(), job_id)
+            change = Job.update(priority=priority, rank=RANK[priority])
+            self._database.run(change.where(Job.id == job_id))
 
     def _queued(self) -> list[Any]:
         query = Job.select(Job.id, Job.rank, Job.priority, PLACE.alias("place"))

@@ -17,15 +17,14 @@ from typing import Any
 from dubarr_watch.errors import IllegalTransition
 from dubarr_watch.store.checkpoints import finished_steps
 from dubarr_watch.store.fields import utc_now
-from dubarr_watch.store.job_order import IN_ORDER, JobOrder
+from dubarr_watch.store.job_order import IN_ORDER, RANK, JobOrder
 from dubarr_watch.store.job_results import JobResults
 from dubarr_watch.store.job_views import JobViews
 from dubarr_watch.store.models import Job, Notification
 from dubarr_watch.store.notifications import pending_row
 from dubarr_watch.store.people import forget_video
-from dubarr_watch.store.records import JobOptions, JobRecord, JobState, Priority
+from dubarr_watch.store.records import JobOptions, JobRecord, JobState
 
-_RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 _NOT_STARTED = (JobState.WAITING, JobState.QUEUED)
 _WITHOUT_RUNNING = (JobState.FAILED, JobState.SKIPPED, JobState.CANCELLED)
 _RETRIABLE = (*_WITHOUT_RUNNING, JobState.DONE_WITH_WARNINGS)
@@ -264,8 +263,8 @@ class Jobs(JobViews, JobOrder, JobResults):
         changes: dict[str, Any] = {"languages": ",".join((*job.languages, *new))}
         if options.again:
             changes["again"] = True
-        if _RANK[options.priority] < _RANK[job.options.priority]:
-            changes |= {"priority": options.priority, "rank": _RANK[options.priority]}
+        if RANK[options.priority] < RANK[job.options.priority]:
+            changes |= {"priority": options.priority, "rank": RANK[options.priority]}
         if state is JobState.QUEUED and job.state is JobState.WAITING:
             changes |= {"state": state, "reason": ""}
         self._set(job.id, **changes)
@@ -299,7 +298,7 @@ class Jobs(JobViews, JobOrder, JobResults):
         row = Job.insert(
             video=video_id, request_id=request_id, languages=",".join(languages),
             mode=options.mode, style=options.style, again=options.again,
-            priority=options.priority, rank=_RANK[options.priority], state=state, reason=reason,
+            priority=options.priority, rank=RANK[options.priority], state=state, reason=reason,
             attempts=0, checkpoints=0, stage="", progress=0, cancel_requested=False, owner="",
             created_at=utc_now(),
         )  # fmt: skip

@@ -80,6 +80,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         wire.stop()
+        desk: Desk = app.state.desk
+        desk.close()
 
 
 async def _of_ours(request: Request, error: Any) -> Response:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dubarr_watch.errors import printable
 from dubarr_watch.logs import TAIL
+from dubarr_watch.web import shapes
+from dubarr_watch.web.api.common import DeskOf
+from dubarr_watch.web.api.uploading import UPLOAD_BODY, Folder, UploadName, receive_upload
+from dubarr_watch.web.desk.jobs import Insight
+from dubarr_watch.web.desk.uploads import Uploaded
 from dubarr_watch.web.live.channel import Listener
 from dubarr_watch.web.live.stream import SEND_S
 from dubarr_watch.web.live.wire import Wire, as_json
@@ -16,6 +23,49 @@ from dubarr_watch.web.live.wire import Wire, as_json
 router = APIRouter(tags=["older paths"])
 
 _FIRST_LINES = 50
+
+
+@router.post("/upload", max_body_size=2**62, openapi_extra=UPLOAD_BODY)
+async def upload(request: Request, folder: Folder = "", name: UploadName = "") -> Uploaded:
+    """As /api/v1/videos/upload."""
+    return await receive_upload(request, folder, name)
+
+
+@router.get(
+    "/download/{job_id}",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
+def download(desk: DeskOf, job_id: shapes.Id, language: shapes.LanguageName = "") -> FileResponse:
+    """The track that a job put beside its video."""
+    found = desk.tracks.of_job(job_id, language)
+    return FileResponse(found.path, media_type="application/octet-stream",
+                        filename=printable(found.path.name))  # fmt: skip
+
+
+@router.post("/retry/{job_id}")
+def retry(desk: DeskOf, job_id: shapes.Id) -> shapes.Job:
+    """As /api/v1/jobs/{job_id}/retry."""
+    return desk.jobs.retry(job_id)
+
+
+@router.post("/purge/{job_id}", status_code=204)
+def purge(desk: DeskOf, job_id: shapes.Id) -> None:
+    """Forget a job that has ended, with its intermediate files and reports; tracks stay."""
+    desk.jobs.forget(job_id, reports=True)
+
+
+@router.post("/delete/{job_id}", status_code=204)
+def delete(desk: DeskOf, job_id: shapes.Id) -> None:
+    """The same, and delete the tracks that it put beside the video."""
+    desk.tracks.delete_of_job(job_id)
+    desk.jobs.forget(job_id, reports=True)
+
+
+@router.get("/debug/{job_id}/{what}")
+def debug(desk: DeskOf, job_id: shapes.Id, what: Insight) -> list[shapes.StageContent]:
+    """What the stages of a job found, while it is kept."""
+    return desk.jobs.insight(job_id, what)
 
 
 @router.websocket("/ws/logs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
@@ -18,6 +18,10 @@ Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Offset = Annotated[int, Query(ge=0, le=LARGEST_ID, description="how many to pass over")]
 
 Language = Annotated[str, Path(max_length=64, description="code or name")]
+Index = Annotated[int, Path(ge=0, le=10**9, description="the line's, as in the report")]
+LanguageName = Annotated[
+    str, Query(max_length=64, description="code or name; not needed when there is only one")
+]
 
 Item = TypeVar("Item")
 
@@ -112,6 +116,14 @@ class Stage(BaseModel):
     finished_at: datetime
 
 
+class StageContent(BaseModel):
+    """What a stage found, as it keeps it."""
+
+    stage: str
+    language: str = Field(description="empty for what all languages share")
+    content: Any
+
+
 class NewJob(BaseModel):
     """What is asked for."""
 
@@ -132,6 +144,19 @@ class Place(BaseModel):
     before: int | None = Field(
         None, ge=1, le=LARGEST_ID, description="the queued job that comes next; null: last of all"
     )
+
+
+class NewPriority(BaseModel):
+    """Who goes first."""
+
+    priority: Priority
+
+
+class NewLine(BaseModel):
+    """A line to be made anew."""
+
+    text: str | None = Field(None, max_length=2000, description="null: the same in another way")
+    language: str = Field("", max_length=64, description="needed when the job made several")
 
 
 class Status(BaseModel):

@@ -11,6 +11,7 @@ from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import LibraryHealth
 from dubarr_watch.neighbours.inbox import Receipt
 from dubarr_watch.settings import Profile
+from dubarr_watch.store.records import JobRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Works:
         working: Whether every worker lives.
         refusal: Says why a language cannot be dubbed into; empty when it can.
         hear: Takes a webhook's payload; see `Inbox.put`.
+        redo: Makes a line of a job anew: job, language, line, text or nothing, and who is told
+            of its progress.
         gpus: Devices that work can be put on.
         engines: What runs now, `busy` or `idle`, by the seam that it serves.
     """
@@ -36,5 +39,6 @@ class Works:
     working: Callable[[], bool]
     refusal: Callable[[Language], str]
     hear: Callable[[object], Receipt]
+    redo: Callable[[JobRecord, Language, int, str | None, Callable[[str, float], None]], object]
     gpus: tuple[Gpu, ...]
     engines: Callable[[], dict[str, str]]

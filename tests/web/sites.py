@@ -90,6 +90,8 @@ class Told:
     rung: list[None] = field(default_factory=list)
     hear: Callable[[object], Receipt] = lambda payload: Receipt(1, "", "")
 
+    redo: Callable[..., object] = lambda *asked: None
+
     def works(self) -> Works:
         """Return it as the desk takes it."""
         return Works(
@@ -100,6 +102,7 @@ class Told:
             working=lambda: self.working,
             refusal=lambda language: self.refusal(language),
             hear=lambda payload: self.hear(payload),
+            redo=lambda *asked: self.redo(*asked),
             gpus=(),
             engines=lambda: self.engines,
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse
 
 from dubarr_watch.store.records import JobState
 from dubarr_watch.web import shapes
 from dubarr_watch.web.api.common import DeskOf
 from dubarr_watch.web.desk.listening import Which
+from dubarr_watch.web.desk.tasks import Task
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -70,15 +72,33 @@ def get_report(desk: DeskOf, job_id: shapes.Id, language: shapes.Language) -> di
 
 @router.get(
     "/{job_id}/reports/{language}/lines/{line}/{which}",
-    response_class=Response,
-    responses={200: {"content": {"audio/wav": {}}}},
+    response_class=FileResponse,
+    responses={200: {"content": {"audio/wav": {}}}, 206: {"description": "A part of it"}},
 )
 def get_sound(
+    desk: DeskOf, job_id: shapes.Id, language: shapes.Language, line: shapes.Index, which: Which
+) -> FileResponse:
+    """A line to be heard, a little around it too; takes range requests."""
+    return FileResponse(desk.listening.sound(job_id, language, line, which), media_type="audio/wav")
+
+
+@router.put("/{job_id}/priority")
+def set_priority(desk: DeskOf, job_id: shapes.Id, wanted: shapes.NewPriority) -> shapes.Job:
+    """Let a job that has not started go sooner or later."""
+    return desk.jobs.prioritise(job_id, wanted.priority)
+
+
+@router.delete("/{job_id}", status_code=204)
+def forget_job(
     desk: DeskOf,
     job_id: shapes.Id,
-    language: shapes.Language,
-    line: Annotated[int, Path(ge=0, le=shapes.LARGEST_ID)],
-    which: Which,
-) -> Response:
-    """A line to be heard, a little around it too."""
-    return Response(desk.listening.sound(job_id, language, line, which), media_type="audio/wav")
+    reports: Annotated[bool, Query(description="its quality reports, too")] = False,
+) -> None:
+    """Remove a job that has ended from the history; videos and tracks stay."""
+    desk.jobs.forget(job_id, reports=reports)
+
+
+@router.post("/{job_id}/lines/{line}/redo")
+def redo_line(desk: DeskOf, job_id: shapes.Id, line: shapes.Index, asked: shapes.NewLine) -> Task:
+    """Begin to make a line anew, in other words or in another take; /tasks tells how far it is."""
+    return desk.jobs.redo(job_id, asked.language, line, asked.text)

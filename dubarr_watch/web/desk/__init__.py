@@ -13,6 +13,8 @@ from dubarr_watch.web.desk.listening import ListeningDesk
 from dubarr_watch.web.desk.machine import MachineDesk
 from dubarr_watch.web.desk.overview import Overview
 from dubarr_watch.web.desk.tasks import Tasks
+from dubarr_watch.web.desk.tracks import TrackDesk
+from dubarr_watch.web.desk.uploads import UploadDesk
 from dubarr_watch.web.desk.videos import VideoDesk
 from dubarr_watch.web.works import Works
 
@@ -36,6 +38,8 @@ class Desk:
         health: Whether all is well.
         tasks: What takes longer than a request.
         machine: Devices, models, settings, findings.
+        tracks: Published tracks.
+        uploads: Videos that come through the page.
         tell: Called with the name and the JSON of what listeners are to hear of.
     """
 
@@ -47,10 +51,16 @@ class Desk:
         self.works = works
         self.credentials = credentials
         self.videos = VideoDesk(settings, store)
-        self.jobs = JobDesk(settings, store, works)
         self.listening = ListeningDesk(settings, store)
         self.overview = Overview(settings, store, works)
         self.health = HealthDesk(store, works)
         self.tell: Callable[[str, str], None] = lambda name, data: None
         self.tasks = Tasks(settings, lambda name, data: self.tell(name, data))
         self.machine = MachineDesk(settings, store, works, self.tasks)
+        self.jobs = JobDesk(settings, store, works, self.tasks)
+        self.tracks = TrackDesk(store)
+        self.uploads = UploadDesk(settings, works)
+
+    def close(self) -> None:
+        """Remove what is only for the time being."""
+        self.listening.close()

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
 
-from dubarr_watch.errors import CannotDub, IllegalTransition, WrongUsage
+from dubarr_watch.dubbing.leftovers import remove_work
+from dubarr_watch.dubbing.redoing import language_to_redo
+from dubarr_watch.errors import CannotDub, IllegalTransition, NotInStore, WrongUsage
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import Settings
-from dubarr_watch.store.records import JobOptions, JobState, VideoRecord, VideoState
+from dubarr_watch.store.records import JobOptions, JobState, Priority, VideoRecord, VideoState
 from dubarr_watch.store.store import Store
 from dubarr_watch.web import shapes, shaping
+from dubarr_watch.web.desk.tasks import Task, Tasks
 from dubarr_watch.web.works import Works
+
+
+class Insight(StrEnum):
+    """What somebody wants to know of how a job was done."""
+
+    TRANSCRIPTION = "transcription"
+    CONTEXT = "context"
+    SPEAKERS = "speakers"
+    PRODUCTION = "production"
+
+
+_STAGES_OF = {
+    Insight.TRANSCRIPTION: {"transcribe", "lines", "correct"},
+    Insight.CONTEXT: {"analyse", "translate"},
+    Insight.SPEAKERS: {"diarize", "references", "cast"},
+    Insight.PRODUCTION: {"synthesize", "mix", "publish", "report"},
+}
 
 
 class JobDesk:
@@ -20,9 +43,11 @@ class JobDesk:
         settings: TARGET_LANGS.
         store: The database.
         works: Whom to wake.
+        tasks: Makes lines anew.
     """
 
-    def __init__(self, settings: Settings, store: Store, works: Works) -> None:
+    def __init__(self, settings: Settings, store: Store, works: Works, tasks: Tasks) -> None:
+        self._tasks = tasks
         self._settings = settings
         self._store = store
         self._works = works
@@ -114,3 +139,65 @@ class JobDesk:
         """
         self._store.jobs.step(job_id, by)
         return shaping.job(self._store.jobs.get(job_id))
+
+    def prioritise(self, job_id: int, priority: Priority) -> shapes.Job:
+        """Let a queued job start sooner or later.
+
+        Raises:
+            NotInStore: It is not known.
+            IllegalTransition: It is not queued.
+        """
+        self._store.jobs.prioritise(job_id, priority)
+        return shaping.job(self._store.jobs.get(job_id))
+
+    def forget(self, job_id: int, *, reports: bool) -> None:
+        """Remove a job that has ended from the history; videos and tracks stay.
+
+        Raises:
+            IllegalTransition: It has not ended.
+        """
+        self._store.jobs.forget(job_id)
+        remove_work(self._settings, job_id, reports=reports)
+
+    def insight(self, job_id: int, what: Insight) -> list[shapes.StageContent]:
+        """Return what the stages of a job found, while it is kept.
+
+        Raises:
+            NotInStore: There is no such job, or nothing of it is kept.
+        """
+        self._store.jobs.get(job_id)
+        found = [
+            shapes.StageContent(stage=one.stage, language=one.language, content=content)
+            for one in self._store.checkpoints.stages(job_id)
+            if one.stage in _STAGES_OF[what] and (content := _content(one.artifact)) is not None
+        ]
+        if not found:
+            raise NotInStore(
+                f"Nothing of this is kept of job {job_id}.",
+                hint="KEEP_WORK_DAYS, KEEP_WORK_GIB and DEBUG_MODE say what is kept.",
+            )
+        return found
+
+    def redo(self, job_id: int, language: str, index: int, text: str | None) -> Task:
+        """Begin to make a line anew.
+
+        Raises:
+            IllegalTransition: The job has not ended, or this line is being made anew just now.
+            WrongUsage: The job made no such track, or the text is empty.
+        """
+        job = self._store.jobs.get(job_id)
+        spoken = language_to_redo(self._store, job, language)
+        if text is not None and not text.strip():
+            raise WrongUsage("An empty text cannot be spoken.", hint="Leave the text out.")
+
+        def work(report: Callable[[str, float], None]) -> None:
+            self._works.redo(job, spoken, index, text, report)
+
+        return self._tasks.start("redo", f"{job_id}/{spoken.code}/{index}", work)
+
+
+def _content(artifact: Path) -> object:
+    try:
+        return json.loads(artifact.read_bytes())
+    except (OSError, ValueError):
+        return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+import threading
 from enum import StrEnum
+from pathlib import Path
 
 from dubarr_watch.dubbing.page import cut, stretch
 from dubarr_watch.dubbing.page.sources import read_report, sources_of
@@ -10,7 +13,10 @@ from dubarr_watch.dubbing.report import Report
 from dubarr_watch.errors import NotInStore
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import Settings
+from dubarr_watch.storage import write_atomically
 from dubarr_watch.store.store import Store
+
+_KEPT = 200
 
 
 class Which(StrEnum):
@@ -31,6 +37,8 @@ class ListeningDesk:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         self._store = store
+        self._cutting = threading.Lock()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def report(self, job_id: int, language: str) -> Report:
         """Return the report of one language of a job.
@@ -47,8 +55,8 @@ class ListeningDesk:
             hint="A report is written when a track has been published.",
         )
 
-    def sound(self, job_id: int, language: str, index: int, which: Which) -> bytes:
-        """Return a line and a little around it as a mono WAV file.
+    def sound(self, job_id: int, language: str, index: int, which: Which) -> Path:
+        """Return a mono WAV file with a line and a little around it.
 
         Raises:
             NotInStore: There is no such line, or no track any more.
@@ -58,9 +66,32 @@ class ListeningDesk:
         line = next((one for one in found.lines if one.index == index), None)
         if line is None:
             raise NotInStore(f"Job {job_id} has no line {index} in {found.language}.")
+        start_s, end_s = stretch(line)
         job = self._store.jobs.get(job_id)
         sources = sources_of(self._settings, self._store, job, parse_language(found.language))
-        start_s, end_s = stretch(line)
-        if which is Which.ORIGINAL:
-            return cut(sources.original, sources.original_stream, start_s, end_s)
-        return cut(sources.dub, sources.dub_stream, start_s, end_s)
+        of_dub = which is Which.DUB
+        source = sources.dub if of_dub else sources.original
+        stream = sources.dub_stream if of_dub else sources.original_stream
+        with self._cutting:  # two at once would decode twice what one finds done
+            made = source.stat().st_mtime_ns  # another one after each redo
+            name = f"{job_id}.{found.language}.{index}.{which}.{start_s:.3f}.{made}.wav"
+            target = self._kept() / name
+            if not target.exists():
+                write_atomically(target, cut(source, stream, start_s, end_s))
+        return target
+
+    def close(self) -> None:
+        """Remove what was cut."""
+        with self._cutting:
+            if self._folder is not None:
+                self._folder.cleanup()
+            self._folder = None
+
+    def _kept(self) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="dubarr-watch-")
+        folder = Path(self._folder.name)
+        kept = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+        for old in kept[: max(len(kept) - _KEPT, 0)]:
+            old.unlink()
+        return folder

@@ -1,0 +1,89 @@
+"""The files that we published, to be taken away or deleted."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from dubarr_watch.errors import IllegalTransition, NotInStore, WrongUsage
+from dubarr_watch.languages import parse_language
+from dubarr_watch.library.naming import fingerprint
+from dubarr_watch.storage import plain_os_errors
+from dubarr_watch.store.records import OutputRecord
+from dubarr_watch.store.store import Store
+
+
+class TrackDesk:
+    """Tracks.
+
+    Args:
+        store: The database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def track(self, video_id: int, language: str, kind: str) -> OutputRecord:
+        """Return a file that we published for a video.
+
+        Raises:
+            NotInStore: There is none, or it is gone.
+        """
+        self._store.videos.get(video_id)
+        code = parse_language(language).code
+        for one in self._store.outputs.for_video(video_id):
+            if (one.language, one.kind) == (code, kind) and one.path.is_file():
+                return one
+        raise NotInStore(f"There is no {kind} in {code} of this video.")
+
+    def delete_track(self, video_id: int, language: str, kind: str) -> None:
+        """Delete a file that we published, if it is still what we made.
+
+        Raises:
+            NotInStore: There is none, or it is gone.
+            IllegalTransition: It is the video itself, or somebody has changed it.
+            NotWritable: It may not be deleted.
+        """
+        found = self.track(video_id, language, kind)
+        if found.kind == "mux":
+            raise IllegalTransition(
+                "This track is inside the video, which is yours.",
+                hint="A tool such as MKVToolNix takes it out.",
+                path=found.path,
+            )
+        with plain_os_errors(found.path):
+            if fingerprint(found.path) != found.fingerprint:
+                raise IllegalTransition(
+                    "This file is not what was published: somebody has changed it.",
+                    hint="Delete it by hand if you want to.",
+                    path=found.path,
+                )
+            found.path.unlink()
+        self._store.outputs.forget(found.path)
+
+    def of_job(self, job_id: int, language: str) -> OutputRecord:
+        """Return the sidecar that a job made; an empty language is the only one.
+
+        Raises:
+            NotInStore: There is none, or it is gone.
+            WrongUsage: There are several.
+        """
+        job = self._store.jobs.get(job_id)
+        made = [one for one in self._store.jobs.tracks(job_id) if one.kind == "sidecar"]
+        codes = sorted({one.language for one in made})
+        code = parse_language(language).code if language else ""
+        if not code and len(codes) > 1:
+            raise WrongUsage("This job made several tracks.",
+                             hint=f"Name one: ?language={codes[0]}.")  # fmt: skip
+        return self.track(job.video.id, code or next(iter(codes), "und"), "sidecar")
+
+    def delete_of_job(self, job_id: int) -> None:
+        """Delete the tracks that a job made, but for those inside a video.
+
+        Raises:
+            IllegalTransition: Somebody has changed one; those before it are deleted.
+        """
+        video = self._store.jobs.get(job_id).video.id
+        for one in self._store.jobs.tracks(job_id):
+            with suppress(NotInStore):
+                if one.kind != "mux":
+                    self.delete_track(video, one.language, one.kind)
