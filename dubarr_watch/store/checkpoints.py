@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import peewee
+
 from dubarr_watch.store.database import Database
 from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.models import Line, Stage
@@ -65,6 +67,11 @@ class Checkpoints:
         mine = (Line.job_id == job_id) & (Line.language == language)
         rows = self._database.all(Line.select().where(mine).order_by(Line.index))
         return {r.index: LineRecord(r.job_id, r.language, r.index, r.key, r.data) for r in rows}
+
+    def count_lines(self, job_id: int) -> dict[str, int]:
+        """Return how many lines are finished, by language."""
+        query = Line.select(Line.language, peewee.fn.COUNT(Line.index)).group_by(Line.language)
+        return dict(self._database.all(query.where(Line.job_id == job_id).tuples()))
 
     def save_line(self, job_id: int, language: str, index: int, key: str, data: str) -> None:
         """Keep a finished line; replaces an earlier one.

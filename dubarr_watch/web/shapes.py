@@ -159,6 +159,15 @@ class NewLine(BaseModel):
     language: str = Field("", max_length=64, description="needed when the job made several")
 
 
+class LineCount(BaseModel):
+    """How far a language of a running job is spoken."""
+
+    job_id: int
+    language: str
+    done: int
+    total: int
+
+
 class Status(BaseModel):
     """What is going on."""
 
@@ -167,6 +176,7 @@ class Status(BaseModel):
     target_languages: list[str]
     counts: dict[JobState, int]
     running: list[Job]
+    lines: list[LineCount] = Field(description="of running jobs that have come to speaking")
     queue: list[Job] = Field(description="the next ones, in the order in which they will start")
     recent: list[Job]
 

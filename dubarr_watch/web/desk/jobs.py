@@ -60,6 +60,10 @@ class JobDesk:
         items = [shaping.job(one) for one in found]
         return shapes.Page(items=items, total=total, limit=limit, offset=offset)
 
+    def of_video(self, video_id: int) -> list[shapes.Job]:
+        """Return a video's jobs, newest first."""
+        return [shaping.job(one) for one in self._store.jobs.for_video(video_id)]
+
     def get(self, job_id: int) -> shapes.JobDetail:
         """Return a job with what came of it.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Path, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dubarr_watch.web import shapes
 from dubarr_watch.web.api.common import DeskOf
+from dubarr_watch.web.page import words
 from dubarr_watch.web.page.errors import wants_page
 from dubarr_watch.web.page.rendering import renderer
 
@@ -56,6 +57,66 @@ def move(
     """Put a job before another one, or last."""
     job = desk.jobs.move(job_id, int(before) if before else None)
     return _done(request, f"{job.name} has its new place.")
+
+
+@router.post("/jobs/{job_id}/redo")
+def redo(
+    request: Request,
+    desk: DeskOf,
+    job_id: shapes.Id,
+    language: Annotated[str, Form(max_length=64)],
+    line: Annotated[int, Form(ge=0, le=shapes.LARGEST_ID)],
+    text: Annotated[str, Form(max_length=2000)],
+    was: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Make a line anew: in other words, or in another take when they are the same."""
+    new = text.replace("\r\n", "\n")
+    desk.jobs.redo(job_id, language, line, None if new == was.replace("\r\n", "\n") else new)
+    return _done(request, f"Line {line} is made anew; it is published in a moment.")
+
+
+@router.post("/videos/{video_id}/dub")
+def dub(
+    request: Request,
+    desk: DeskOf,
+    video_id: shapes.Id,
+    languages: Annotated[str, Form(max_length=500)],
+    mode: Annotated[str, Form(pattern="^(|sidecar|mux|both)$")] = "",
+    style: Annotated[str, Form(pattern="^(|dub|voiceover)$")] = "",
+    again: Annotated[str, Form(pattern="^(|yes)$")] = "",
+) -> Response:
+    """Ask for a video in some languages, separated by commas."""
+    wanted = [word.strip() for word in languages.split(",") if word.strip()]
+    asked = shapes.NewJob(
+        video_id=video_id, path="", languages=wanted, mode=mode, style=style, again=bool(again)
+    )
+    job = desk.jobs.add(desk.videos.named(asked.video_id, asked.path), asked)
+    named = ", ".join(words.language(code) for code in wanted)
+    return _done(request, f"{job.name} is asked for in {named}.")
+
+
+@router.post("/videos/{video_id}/delete")
+def delete(
+    request: Request,
+    desk: DeskOf,
+    video_id: shapes.Id,
+    language: Annotated[str, Form(max_length=64)],
+    kind: Annotated[str, Form(pattern="^(sidecar|mux|subtitles)$")],
+    sure: Annotated[str, Form(pattern="^(|yes)$")] = "",
+) -> Response:
+    """Delete a track, once somebody has said that they are sure."""
+    video = desk.videos.get(video_id)
+    if not sure:
+        return renderer(request).show(request, "sure", video=video, language=language, kind=kind)
+    desk.tracks.delete_track(video_id, language, kind)
+    return _done(request, f"It is deleted: {video.name} in {words.language(language)}.")
+
+
+@router.post("/models/{name}/pull")
+def pull(request: Request, desk: DeskOf, name: Annotated[str, Path(max_length=200)]) -> Response:
+    """Begin to fetch a model."""
+    desk.machine.pull(name)
+    return _done(request, f"{name} is being fetched.")
 
 
 def _done(request: Request, told: str, *, to: str = "") -> Response:

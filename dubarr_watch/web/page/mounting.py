@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from dubarr_watch import __version__, dubbing, web
-from dubarr_watch.web.page import actions, queue
+from dubarr_watch.web.page import actions, jobs, library, machine, queue
 from dubarr_watch.web.page.rendering import Renderer
 
 _STATIC = Path(web.__path__[0]) / "static"
@@ -23,7 +23,7 @@ def mount(app: FastAPI, base: str) -> None:
     app.state.renderer = Renderer(base, __version__)
     router = APIRouter(include_in_schema=False)
     router.add_api_route("/static/tokens.css", _tokens, methods=["GET", "HEAD"])
-    for part in (queue, actions):
+    for part in (queue, library, jobs, machine, actions):
         router.include_router(part.router)
     app.include_router(router)
     app.mount("/static", _Static(directory=_STATIC))

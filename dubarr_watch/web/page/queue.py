@@ -20,7 +20,6 @@ def queue(request: Request, desk: DeskOf) -> HTMLResponse:
         request,
         "queue",
         now=status,
-        lines={},
         waiting=status.counts.get(JobState.QUEUED, 0) + status.counts.get(JobState.WAITING, 0),
         videos_dir=desk.settings.videos_dir,
         upload_max_gib=desk.settings.upload_max_gib,

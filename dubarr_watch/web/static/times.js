@@ -3,7 +3,7 @@
 const units = [[86400, "day"], [3600, "hour"], [60, "minute"]];
 
 function show() {
-  for (const time of document.querySelectorAll("time[datetime]")) {
+  for (const time of document.querySelectorAll("time[datetime]:not([data-clock])")) {
     const at = new Date(time.dateTime), seconds = (Date.now() - at) / 1000;
     const unit = units.find(([length]) => seconds >= length);
     const count = unit && Math.floor(seconds / unit[0]);
