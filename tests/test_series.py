@@ -21,8 +21,8 @@ from dubarr_watch.runner import Ended
 from dubarr_watch.store.records import JobState
 from tests.composing import Shop, ffmpeg, open_shop
 
-ANNA_HZ, BELLA_HZ, CLARA_HZ = 200.0, 283.0, 400.0
-"""Half an octave apart and all women's, so that only what they sound like tells them apart."""
+ANNA_HZ, BELLA_HZ, CLARA_HZ = 200.0, 283.0, 500.0
+"""Half an octave apart or more, and all women's: only what they sound like tells them apart."""
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ class SpeakerReport:
     seconds: float
     sure: float | None
     like: int | None = None
+    torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def _reports(parts: Sequence[Part], understood: Understood) -> list[SpeakerRepor
                 seconds=round(sum(part.line.duration_s for part in own), 1),
                 sure=voice.sure if voice else None,
                 like=voice.like if voice else None,
+                torn=voice.torn if voice else False,
             )
         )
     return found
@@ -103,6 +105,7 @@ def told_speakers(voices: Sequence[SpeakerReport], sure: float | None) -> str:
         for one in voices
         if one.seconds < ENOUGH_S
     ]
+    doubts += [f"{_called(one)} may be two people" for one in voices if one.torn]
     names = {one.speaker: _called(one) for one in voices}
     doubts += [
         f"{names[one.speaker]} and {names[one.like]} sound alike"
