@@ -115,12 +115,6 @@ class TestTheirOrder:
         assert set(states(ended).values()) == {JobState.DONE}
         assert max(map(len, under_way)) == 2
 
-    def test_what_all_share_is_made_once(self, shop: Shop, film: Path) -> None:
-        shop.set(debug_mode=True)
-        ended = shop.dub(film, "es", "fr")
-        kept = shop.store.checkpoints.stages(ended.job.id)
-        assert [one.stage for one in kept if not one.language].count("cast") == 1
-
 
 class TestTheirResults:
     def test_they_are_those_of_one_after_another(self, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,16 @@ def test_what_is_learned_is_what_is_said_aloud(book: DurationBook) -> None:
     ]
     book.learn("es", made)
     assert book.law("es", "anna").seconds("x" * 45) == pytest.approx(0.08 * 45, rel=0.03)
+
+
+def test_languages_that_learn_at_a_time_lose_nothing(tmp_path: Path) -> None:
+    """Each has a book of its own, and all are one file."""
+    path, codes = tmp_path / "durations.json", [f"x{n}" for n in range(16)]
+
+    def learn(code: str) -> None:
+        DurationBook(path).learn(code, takes("anna", 20, 40, start_s=1.0, per_char_s=0.2))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(learn, codes))
+    unknown = rate(DurationBook(path).law("yy"))
+    assert all(rate(DurationBook(path).law(code)) < unknown for code in codes)

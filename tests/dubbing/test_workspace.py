@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,36 @@ class Maker:
 @dataclass(frozen=True)
 class Named:
     file: Path
+
+
+class TestSharedStages:
+    def test_what_all_languages_share_is_made_once(self, work: Workspace) -> None:
+        """A second language that comes meanwhile waits for the first; its own stages do not."""
+        inside, asked = threading.Event(), threading.Event()
+        make = Maker()
+
+        def slowly() -> list[Span]:
+            inside.set()
+            assert asked.wait(20)
+            again.wait(0.3)
+            return make()
+
+        again = threading.Event()
+
+        def second() -> list[Span]:
+            def too_late() -> list[Span]:
+                again.set()
+                return make()
+
+            asked.set()
+            return work.stage("cast", "", "key", list[Span], too_late)
+
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(work.stage, "cast", "", "key", list[Span], slowly)
+            assert inside.wait(20)
+            assert work.stage("lines", "es", "key", list[Span], Maker()) == [Span(1, 2)]
+            assert pool.submit(second).result(20) == first.result(20)
+        assert make.made == 1
 
 
 class TestStages:
