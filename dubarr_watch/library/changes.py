@@ -54,13 +54,23 @@ class Changes:
             self._look_at(path)
         return carried
 
-    def deleted(self, path: Path) -> list[int]:
+    def deleted(self, path: Path, *, on_purpose: bool = False) -> list[int]:
         """Cancel the jobs of a video, or of all in a folder, that is gone.
+
+        Args:
+            path: The video, or the folder.
+            on_purpose: Whether what was asked for it is over, too; else it is done after all when
+                the video comes back.
 
         Returns:
             The jobs.
         """
         cancelled = self._cancel(path, GONE)
+        if on_purpose and not os.path.lexists(path):
+            for request in self._store.requests.all_open():
+                mine = request.target == path or path in request.target.parents
+                if mine and request.marker is None:  # a marker that is there still asks
+                    self._store.requests.close(request.id)
         self._look_at(path)
         return cancelled
 

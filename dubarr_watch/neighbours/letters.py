@@ -165,7 +165,7 @@ class Letters:
             if path == self._root:
                 refused.append("The whole library is not taken for deleted.")
             elif path is not None:
-                jobs = self._library.changes.deleted(path)
+                jobs = self._library.changes.deleted(path, on_purpose=what.on_purpose)
                 ended = f"; cancelled {', '.join(f'job {job}' for job in jobs)}" if jobs else ""
                 done.append(f"{printable(path.name)} is gone{ended}.")
 

@@ -143,6 +143,21 @@ class TestDeleted:
         path.write_bytes(content)
         house.job(path)
 
+    @pytest.mark.parametrize("on_purpose", [False, True])
+    def test_what_was_asked_for_it_ends_only_when_it_was_deleted_on_purpose(
+        self, house: House, on_purpose: bool
+    ) -> None:
+        """A disk that was away costs nobody a request, nor does a file that is still there."""
+        library = house.start()
+        path = make(house.root / "Show" / "Film.mkv")
+        library.ask(path, ["de"], JobOptions())
+        library.changes.deleted(path, on_purpose=True)
+        assert len(house.store.requests.all_open()) == 1
+        path.unlink()
+        path.parent.rmdir()
+        library.changes.deleted(path.parent, on_purpose=on_purpose)
+        assert len(house.store.requests.all_open()) == (0 if on_purpose else 1)
+
 
 class TestReplaced:
     def test_the_running_job_of_the_old_file_ends_and_the_new_one_gets_its_own(

@@ -46,9 +46,9 @@ MEANING = {
     "radarr_rename": News(
         "Radarr", "Rename", Renamed(((NEW, f"{FILM}/The Paper Lighthouse.mkv"),))
     ),
-    "radarr_movie_file_delete": News("Radarr", "MovieFileDelete", Deleted((NEW,))),
+    "radarr_movie_file_delete": News("Radarr", "MovieFileDelete", Deleted((NEW,), on_purpose=True)),
     "radarr_movie_file_delete_upgrade": News("Radarr", "MovieFileDelete", Deleted((OLD,))),
-    "radarr_movie_delete": News("Radarr", "MovieDelete", Deleted((FILM,))),
+    "radarr_movie_delete": News("Radarr", "MovieDelete", Deleted((FILM,), on_purpose=True)),
     "radarr_movie_delete_files_kept": News(
         "Radarr", "MovieDelete", Ignored("Its files were kept.")
     ),
@@ -82,7 +82,7 @@ MEANING = {
         ),
     ),
     "sonarr_episode_file_delete": News("Sonarr", "EpisodeFileDelete", Deleted((episode(2),))),
-    "sonarr_series_delete": News("Sonarr", "SeriesDelete", Deleted((SERIES,))),
+    "sonarr_series_delete": News("Sonarr", "SeriesDelete", Deleted((SERIES,), on_purpose=True)),
     "sonarr_series_delete_files_kept": News(
         "Sonarr", "SeriesDelete", Ignored("Its files were kept.")
     ),

@@ -120,14 +120,16 @@ def _renamed(payload: Payload, sender: _Sender) -> Renamed | Ignored:
 def _file_deleted(payload: Payload, sender: _Sender) -> Deleted | Ignored:
     folder = text(part(payload, sender.owner), sender.folder)
     path = path_of(part(payload, sender.file), folder)
-    return Deleted((path,)) if path else Ignored("It names no file.")
+    if not path:
+        return Ignored("It names no file.")
+    return Deleted((path,), on_purpose=text(payload, "deleteReason").lower() == "manual")
 
 
 def _owner_deleted(payload: Payload, sender: _Sender) -> Deleted | Ignored:
     if payload.get("deletedFiles") is not True:
         return Ignored("Its files were kept.")
     folder = text(part(payload, sender.owner), sender.folder)
-    return Deleted((folder,)) if folder else Ignored("It names no folder.")
+    return Deleted((folder,), on_purpose=True) if folder else Ignored("It names no folder.")
 
 
 def _unknown(event: str) -> Ignored:

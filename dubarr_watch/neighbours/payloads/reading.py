@@ -60,9 +60,15 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """Files, or folders with all that was in them, that are gone."""
+    """Files, or folders with all that was in them, that are gone.
+
+    Attributes:
+        paths: As the sender sees them.
+        on_purpose: Whether somebody wanted so, and they are not merely missing or replaced.
+    """
 
     paths: tuple[str, ...]
+    on_purpose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
