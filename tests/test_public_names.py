@@ -105,6 +105,6 @@ def test_the_commands() -> None:
     command = get_command(app)
     names = set(getattr(command, "commands", {}))
     assert names >= {
-        "run", "dub", "status", "report", "redo", "retry", "cancel", "forget", "models", "doctor",
-        "demo",
+        "run", "dub", "status", "report", "redo", "glossary", "retry", "cancel", "forget", "models",
+        "doctor", "demo",
     }  # fmt: skip

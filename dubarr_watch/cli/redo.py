@@ -14,6 +14,8 @@ from dubarr_watch.cli.finding import found_job
 from dubarr_watch.dubbing.redoing import language_to_redo, redo_line
 from dubarr_watch.dubbing.report import LineReport
 from dubarr_watch.dubbing.results import LanguageResult
+from dubarr_watch.dubbing.series_memory import SeriesMemory
+from dubarr_watch.engines.terms import missed
 from dubarr_watch.errors import printable
 from dubarr_watch.languages import Language
 from dubarr_watch.neighbours.telling import looks_for
@@ -53,12 +55,21 @@ def redo(
             started = time.monotonic()
             result = _redo(settings, workshop, record, language, line, text, quiet=json_)
             seconds = time.monotonic() - started
+            memory = SeriesMemory.of(
+                record.video.path, settings.videos_dir.absolute(), workshop.store.glossary
+            )
+            decided = memory.earlier(language.code).glossary
     lines = result.report.lines if result.report else []
     made = next(one for one in lines if one.index == line)
     if json_:
         print_json(_document(record, result, made))
     else:
         _tell(made, result, seconds)
+        for term in missed(made.text, made.source_text, decided) if text else ():
+            out.print(
+                f"  '{escape(term.target)}' is decided for '{escape(term.source)}' and stays so in "
+                "other lines; `dubarr-watch glossary` with --set changes it for later dubs."
+            )
 
 
 def _redo(

@@ -120,3 +120,17 @@ def test_what_is_not_there_is_said(call: Call, home: Home, film: Path) -> None:
     assert call("report", "1").exit_code == 1
     (home.config / "reports" / "1.es.json").unlink()
     assert call("report", "1").exit_code == 2
+
+
+def test_a_line_that_says_another_name_than_the_rest_is_told_so(call: Call, film: Path) -> None:
+    """The name stays decided: one line is no reason for others."""
+    assert call("dub", film, "--lang", "es").exit_code == 0
+    (document,) = call("report", film, "--json").document
+    name = document["lines"][0]["source_text"].split()[0]
+    assert call("glossary", film, "-l", "es", "--set", f"{name}=Invernalia").exit_code == 0
+    told = " ".join(call("redo", film, "--line", "0", "--text", "Otra frase.").stdout.split())
+    assert f"'Invernalia' is decided for '{name}' and stays so" in told
+    told = call("redo", film, "--line", "0", "--text", "De Invernalia.").stdout
+    assert "is decided for" not in told
+    (term,) = call("glossary", film, "--json").document
+    assert term["spoken"] == "Invernalia"

@@ -49,6 +49,13 @@ class TestRemembering:
         assert set(known.glossary) == set(FIRST.glossary)
         assert episode(store, 1, season=2).earlier("es") == known
 
+    def test_an_episode_that_is_dubbed_again_is_not_told_of_itself(self, store: Store) -> None:
+        """Only its terms stay."""
+        episode(store, 1).remember("es", FIRST)
+        again = episode(store, 1).earlier("es")
+        assert (again.summary, again.characters) == ("", ())
+        assert set(again.glossary) == set(FIRST.glossary)
+
     @pytest.mark.parametrize("other", ["fr", "first", "show", "film"])
     def test_others_do_not(self, store: Store, other: str) -> None:
         """Another language, series or film; what happens later is not told before."""
