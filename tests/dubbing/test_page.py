@@ -79,6 +79,16 @@ def test_every_line_can_be_played_in_both_languages(page: str) -> None:
         assert share_of(samples, pitch_hz, rate) > 0.8
 
 
+def test_a_line_says_what_was_done_to_make_it_fit(tmp_path: Path, sources: Sources) -> None:
+    """And how often it was spoken; a line to which nothing was done says nothing."""
+    lines = [line(0, why=["gap borrowed", "sped up"]), line(1, attempts=2), line(2)]
+    made = tmp_path / "why.html"
+    make_page(report(lines), sources, made)
+    text = made.read_text("utf-8")
+    assert "Gap borrowed, sped up</p>" in text
+    assert text.count("Take 2</p>") == 1
+
+
 def test_lines_to_check_come_first(page: str) -> None:
     """And what was heard in them is told."""
     assert re.findall(r'<li id="line-(\d)"', page) == ["1", "0", "2"]
