@@ -124,6 +124,7 @@ class TestRedo:
         ]
         assert after["summary"]["stage_seconds"].keys() == before["summary"]["stage_seconds"].keys()
         assert sha256(track) != old
+        assert after["summary"]["overlaps"] == 0
         assert after["summary"]["loudness_lufs"] == pytest.approx(-23, abs=0.5)
         assert "Otra cosa muy distinta." in track.with_suffix(".srt").read_text(encoding="utf-8")
         known = shop.store.outputs.by_path(track)
