@@ -17,6 +17,7 @@ import soundfile
 from dubarr_watch.dubbing.page import Sources, make_page
 from dubarr_watch.dubbing.page.sound import decode
 from dubarr_watch.dubbing.report import LineReport, Report, Summary
+from dubarr_watch.dubbing.speaker_report import SpeakerReport
 from tests.composing import share_of
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(2)">{{ 7 * 7 }}'
@@ -67,6 +68,21 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
+
+
+def test_speakers_are_called_by_their_names_and_told_in_plain_words(
+    tmp_path: Path, sources: Sources
+) -> None:
+    told = "2 speakers, fairly sure; Anna rests on 2 s of speech"
+    cast = [SpeakerReport(0, "Anna", 1, "ef_dora", 2, 2.0, 0.4)]
+    other = line(2, speaker=1)
+    plain = report([*LINES[:2], other])
+    named = replace(plain, summary=replace(plain.summary, speakers_told=told, cast=cast))
+    make_page(named, sources, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert told in page
+    assert page.count(">Anna</span>") == 2
+    assert page.count(">Speaker 2</span>") == 1
 
 
 def test_every_line_can_be_played_in_both_languages(page: str) -> None:
