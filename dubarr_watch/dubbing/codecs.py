@@ -59,8 +59,8 @@ def track_codec(layout: Layout, *, muxer: str = "matroska", source: str = "") ->
     Stereo is AAC, surround sound up to 5.1 is E-AC-3, which every receiver decodes. No encoder of
     E-AC-3 here has more channels: 7.1 is FLAC when the source is lossless (such films carry several
     times as much already), else AAC. 6.1 is FLAC: decoded from AAC, nobody knows its layout.
-    MPEG-TS and AVI hold AC-3, and 5.1 at most; AVI holds MP3 for stereo. WebM holds nothing but
-    Opus.
+    MPEG-TS and AVI hold AC-3, and 5.1 at most; AVI holds MP3 for stereo. QuickTime holds no FLAC,
+    WebM nothing but Opus.
 
     Args:
         layout: Of the mix.
@@ -74,11 +74,11 @@ def track_codec(layout: Layout, *, muxer: str = "matroska", source: str = "") ->
         name = "mp3" if muxer == "avi" else "aac"
     elif muxer in {"avi", "mpegts"}:
         name, layout = "ac3", layout_of(min(count, 6))
-    elif count <= 6:
-        name = "eac3"
+    elif count <= 6 or (count == 7 and muxer == "mov"):
+        name, layout = "eac3", layout if count <= 6 else layout_of(6)
     else:
         lossless = source in _LOSSLESS or source.startswith("pcm_")
-        name = "flac" if lossless or count == 7 else "aac"
+        name = "flac" if count == 7 or (lossless and muxer != "mov") else "aac"
     rate_k = _BIT_RATES_K.get(name, {}).get(len(layout.channels), 0)
     return TrackCodec(name, layout, rate_k * 1000)
 
@@ -91,6 +91,8 @@ def fits(muxer: str, codec: str) -> bool:
         return codec in {"mp3", "ac3"}
     if muxer == "mpegts":
         return codec in {"aac", "ac3", "mp3"}
+    if muxer == "mov":
+        return codec != "flac"
     return True
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import soundfile
 
 from dubarr_watch.dubbing.balance import MixLine
-from dubarr_watch.dubbing.codecs import track_codec
+from dubarr_watch.dubbing.codecs import TrackCodec, track_codec
 from dubarr_watch.dubbing.containers import container_of
 from dubarr_watch.dubbing.dub import Understood
-from dubarr_watch.dubbing.layouts import layout_of
+from dubarr_watch.dubbing.layouts import Layout, layout_of
 from dubarr_watch.dubbing.levels import Loudness
 from dubarr_watch.dubbing.mixing import MixControl, Programme, mix
 from dubarr_watch.dubbing.songs import sung_spans, united
@@ -94,10 +94,20 @@ def mix_dub(
     def make() -> Mixed:
         watch = MixControl(progress, control.cancelled, control.stall_s)
         made = mix(programme, audio, codec=codec, control=watch)
-        return Mixed(audio, made.loudness, made.depth_lu, [*wordless_note(wordless), *made.notes])
+        notes = [*wordless_note(wordless), *_narrowed_note(layout, codec, muxer), *made.notes]
+        return Mixed(audio, made.loudness, made.depth_lu, notes)
 
     key = content_key(known.key, fitted, style, match, codec, kept)
     return work.stage("mix", language.code, key, Mixed, make)
+
+
+def _narrowed_note(layout: Layout, codec: TrackCodec, muxer: str) -> list[str]:
+    if codec.layout == layout:
+        return []
+    return [
+        f"The track is {codec.layout.name} instead of {layout.name}: no codec with that many "
+        f"channels fits into this kind of file ({muxer}). OUTPUT_MODE=sidecar keeps them all."
+    ]
 
 
 def placed(fitted: Sequence[FittedTake]) -> list[PlacedTake]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dubarr_watch.dubbing import track_check
 from dubarr_watch.dubbing.balance import MixLine
-from dubarr_watch.dubbing.codecs import TrackCodec, fits, track_codec
+from dubarr_watch.dubbing.codecs import fits, track_codec
 from dubarr_watch.dubbing.layouts import STEREO, layout_of
 from dubarr_watch.dubbing.levels import measure_loudness, sound_levels
 from dubarr_watch.dubbing.limiting import Limiter
@@ -138,6 +138,28 @@ def test_a_whisper_stays_quieter_than_a_shout(tmp_path: Path) -> None:
         assert shout - whisper == pytest.approx(expected_db, abs=1.0)
 
 
+def test_each_speaker_is_as_loud_as_in_the_original(tmp_path: Path) -> None:
+    """A loud and a quiet one whose takes came out the other way round; the music tells the gain."""
+    sound = np.stack([0.01 * tone(200, SECONDS)] * 2, axis=1)
+    spans, levels = [Span(1.0, 4.0), Span(6.0, 9.0)], [0.2, 0.08]
+    for span, level in zip(spans, levels, strict=True):
+        first = round(span.start_s * SAMPLE_RATE)
+        sound[first : first + 3 * SAMPLE_RATE] += level * tone(DUB_HZ + 30, 3.0)[:, None]
+    soundfile.write(tmp_path / "bed.wav", sound, SAMPLE_RATE, subtype="PCM_16")
+    lines = [
+        MixLine(take(tmp_path / f"{n}.wav", span.start_s, level), span, n)
+        for n, (span, level) in enumerate(zip(spans, levels[::-1], strict=True))
+    ]
+    bed = tmp_path / "bed.wav"
+    mix(Programme(bed, bed, lines, SECONDS), tmp_path / "o.mka")
+    left = decoded(tmp_path / "o.mka", 2)[:, 0]
+    gain_db = level_db(left, 200, 4.6, 5.8) - level_db(sound[:, 0], 200, 4.6, 5.8)
+    for span, level in zip(spans, levels, strict=True):
+        heard_db = level_db(left, DUB_HZ, span.start_s + 0.3, span.end_s - 0.3)
+        wanted_db = level_db(level * tone(DUB_HZ, 3.0), DUB_HZ, 0, 3)
+        assert heard_db - gain_db == pytest.approx(wanted_db, abs=1.0)
+
+
 def test_the_voice_stands_clear_of_loud_music(tmp_path: Path) -> None:
     """Music as loud as the voice goes down until 10 LU lie between them, and it is told so."""
     music = np.stack([0.1 * tone(900, SECONDS)] * 2, axis=1)
@@ -175,34 +197,6 @@ def test_a_long_track_is_checked_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
     assert told.integrated_lufs == pytest.approx(got.integrated_lufs, abs=0.15)
     assert told.true_peak_dbtp >= got.true_peak_dbtp - 0.2
     assert got.true_peak_dbtp <= -1.5
-
-
-def test_two_hours_are_in_sync_to_their_end(tmp_path: Path) -> None:
-    """Tones of bed and dub, seconds before the end of a film: within 20 ms of their places."""
-    seconds, bed = 7200, tmp_path / "bed.flac"
-    minute = np.zeros((60 * SAMPLE_RATE, 2), dtype=np.int16)
-    minute[50 * SAMPLE_RATE :][: SAMPLE_RATE // 2] = (5000 * tone(1000, 0.5))[:, None]
-    with soundfile.SoundFile(bed, "w", SAMPLE_RATE, 2, "PCM_16") as file:
-        for _ in range(seconds // 60):
-            file.write(minute)
-    soundfile.write(tmp_path / "t.wav", 0.5 * tone(DUB_HZ, 0.5, 24_000), 24_000, subtype="PCM_16")
-    places = [60.0 * n + 55.3337 for n in range(seconds // 60)]
-    lines = [
-        MixLine(PlacedTake(tmp_path / "t.wav", place, 0.5), Span(place - 5.3337, place), 0)
-        for place in places
-    ]
-    codec = TrackCodec("flac", STEREO, 0)  # the quickest; others are held to 1 ms elsewhere
-    mix(Programme(bed, bed, lines, seconds), tmp_path / "o.mka", codec=codec)
-    command = [ffmpeg_path(), "-v", "error", "-ss", "7180", "-i", str(tmp_path / "o.mka"), "-f",
-               "f32le", "-ac", "1", "-"]  # fmt: skip
-    raw = subprocess.run(command, check=True, capture_output=True).stdout
-    heard = np.abs(np.frombuffer(raw, dtype=np.float32))
-    for expected_s in (7190.0, 7195.3337):
-        first = round((expected_s - 7180 - 0.5) * SAMPLE_RATE)
-        part = heard[first : first + SAMPLE_RATE]
-        found_s = float(np.argmax(part > 0.5 * part.max())) / SAMPLE_RATE + expected_s - 0.5
-        assert part.max() > 0.01
-        assert found_s == pytest.approx(expected_s, abs=0.02)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6, 8])
@@ -245,6 +239,8 @@ def test_each_container_gets_a_codec_that_it_holds() -> None:
     assert name(6) == name(6, "mp4") == "eac3 5.1"
     assert name(8) == "aac 7.1"
     assert name(8, source="truehd") == "flac 7.1"
+    assert name(8, "mov", "truehd") == "aac 7.1"
+    assert (name(7), name(7, "mov")) == ("flac 6.1", "eac3 5.1")
     assert name(8, "mpegts") == name(6, "avi") == "ac3 5.1"
     assert name(2, "avi") == "mp3 stereo"
     assert (name(2, "webm"), name(6, "webm")) == ("opus stereo", "opus 5.1")
