@@ -12,8 +12,8 @@ from dubarr_watch.dubbing.studio import Part, Studio
 FORESEEN = 1.05
 """A wording predicted to be so much too long is not spoken before shorter ones are asked for.
 
-A prediction errs by about a tenth on a line: of those that are put off seven in ten would have
-turned out to be too long.
+Predictions of lines of 15 letters and more erred by 4 % (standard deviation; 5.5 % with nothing
+learned) on 24 Spanish sentences that Kokoro spoke: of those on the edge five in six are too long.
 """
 
 
