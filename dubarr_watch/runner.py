@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -136,7 +135,7 @@ class JobRunner:
             language.state,
             self.settings.without_secrets(language.reason),
             report=language.report_path,
-            summary=json.dumps(asdict(report.summary)) if report else "",
+            summary=report.kept_summary() if report else "",
         )
 
     def _stopped(self, job: JobRecord, started: float, *, stop: bool) -> Ended:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.dubbing.redo import Redo
@@ -95,7 +93,7 @@ def _write_down(
     with store.transaction():
         store.jobs.set_result(
             job.id, result.language.code, result.state, settings.without_secrets(result.reason),
-            report=result.report_path, summary=json.dumps(asdict(report.summary)) if report else "",
+            report=result.report_path, summary=report.kept_summary() if report else "",
         )  # fmt: skip
         now = job_result(
             [

@@ -6,6 +6,7 @@ The names in the JSON are public: changing one breaks its readers.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -125,6 +126,11 @@ class Report:
     def as_dict(self) -> dict[str, object]:
         """Return the report as JSON-ready values."""
         return asdict(self)
+
+    def kept_summary(self) -> str:
+        """Return what the database keeps of it: the summary, and how many lines ended how."""
+        outcomes = Counter(str(line.outcome) for line in self.lines)
+        return json.dumps(asdict(self.summary) | {"outcomes": outcomes})
 
     def write(self, path: Path) -> None:
         """Write the report as JSON, whole or not at all.

@@ -14,6 +14,7 @@ from dubarr_watch.store.changes import ChangeCounter
 from dubarr_watch.store.checkpoints import Checkpoints
 from dubarr_watch.store.database import Database, opening_lock
 from dubarr_watch.store.fields import utc_now
+from dubarr_watch.store.figures import Figures
 from dubarr_watch.store.glossary import Glossary
 from dubarr_watch.store.inbox import InboxRows
 from dubarr_watch.store.jobs import Jobs
@@ -39,6 +40,7 @@ class Store:
     Attributes:
         videos: The library's videos.
         browsing: The library page by page.
+        figures: Sums over everything.
         requests: What markers and people asked for.
         jobs: The queue, and what came of it.
         recovery: Takes jobs back from processes that died.
@@ -61,6 +63,7 @@ class Store:
         self._changes = ChangeCounter(database.path)
         self.videos = Videos(database)
         self.browsing = Browsing(database)
+        self.figures = Figures(database)
         self.requests = Requests(database)
         self.jobs = Jobs(database)
         self.recovery = Recovery(database, self.jobs)

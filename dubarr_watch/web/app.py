@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from dubarr_watch import __version__
 from dubarr_watch.errors import DubarrError, printable
-from dubarr_watch.web import api, older, page, webhooks
+from dubarr_watch.web import api, documentation, metrics, older, page, webhooks
 from dubarr_watch.web.api import health
 from dubarr_watch.web.desk import Desk
 from dubarr_watch.web.gate import Gate
@@ -58,7 +58,9 @@ def create_app(desk: Desk) -> FastAPI:
     app.state.desk = desk
     app.state.wire = Wire(desk)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(older.router)
+    app.include_router(documentation.router)
     app.include_router(api.router)
     app.include_router(webhooks.router)
     page.mount(app, desk.settings.url_base)

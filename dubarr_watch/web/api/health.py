@@ -12,10 +12,9 @@ from dubarr_watch.web.desk.health import Health
 router = APIRouter(tags=["health"])
 
 
-@router.api_route(
+@router.head("/health", include_in_schema=False)
+@router.get(
     "/health",
-    methods=["GET", "HEAD"],
-    operation_id="health",
     responses={503: {"model": Health, "description": "Something is not well"}},
 )
 def health(desk: DeskOf, response: Response) -> Health:

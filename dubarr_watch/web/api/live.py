@@ -56,7 +56,7 @@ def _wire(request: Request) -> Wire:
     return wire
 
 
-@router.get("/events", response_class=EventStream, responses=_STREAM)
+@router.get("/events", response_class=EventStream, status_code=200, responses=_STREAM)
 async def stream_events(request: Request, last_event_id: LastId = "") -> EventStream:
     """Server-sent events of what changes: status, job, queue, counts, leases, task, video.
 
@@ -80,7 +80,7 @@ def list_lines(
     return [Line.model_validate(line) for line in found[-limit:]]
 
 
-@router.get("/logs/stream", response_class=EventStream, responses=_STREAM)
+@router.get("/logs/stream", response_class=EventStream, status_code=200, responses=_STREAM)
 async def stream_lines(
     request: Request, wanted: Annotated[LineFilter, Query()], last_event_id: LastId = ""
 ) -> EventStream:
