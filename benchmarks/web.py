@@ -172,7 +172,8 @@ def pages(folder: Path) -> float:
     slowest = 0.0
     with open_site(folder) as site:
         fill(site.shop.store, VIDEOS)
-        asked = [{}, {"offset": 10_000}, {"offset": VIDEOS - 50}, {"search": "film 19999"},
+        asked: list[dict[str, object]] = [
+                 {}, {"offset": 10_000}, {"offset": VIDEOS - 50}, {"search": "film 19999"},
                  {"search": "folder 007"}, {"which": "dubbed"}, {"which": "not_dubbed"},
                  {"which": "failed"}, {"which": "working"}]  # fmt: skip
         for query in asked:

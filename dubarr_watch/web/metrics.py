@@ -65,8 +65,8 @@ class _Figures(Collector):
             "dubarr_jobs", "Jobs by state and reason", labels=["state", "reason"]
         )
         counts: Counter[tuple[str, str]] = Counter()
-        for state in JobState:
-            counts[state.value, ""] = 0
+        for every in JobState:
+            counts[every.value, ""] = 0
         for state, reason, count in self._figures.jobs():
             counts[state, short_reason(reason)] += count
         told = {reason for (_, reason), _ in counts.most_common(MOST_REASONS)} | {""}
