@@ -157,7 +157,8 @@ class TestTrouble:
 
     def test_no_log_holds_the_token(self, server: Server, caplog: pytest.LogCaptureFixture) -> None:
         """Not even that of the HTTP library at its most talkative; no address does, either."""
-        caplog.set_level(logging.DEBUG)
+        for name in ("httpx", "httpcore"):  # which our own logs silence
+            caplog.set_level(logging.DEBUG, name)
         server.check()
         server.look(EPISODE if self.name == "sonarr" else FILM)
         assert caplog.records
