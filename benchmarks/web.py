@@ -35,7 +35,7 @@ from tests.web.sites import open_site
 from tests.web.test_serving import free_port
 
 PASSWORD = "made-up-password"
-PATHS = ["/api/v1/status", "/health", "/api/v1/jobs?limit=20", "/api/v1/leases"]
+PATHS = ["/api/v1/status", "/health", "/api/v1/leases", "/api/v1/devices"]
 MOST_SLOWER = 1.05
 MOST_PAGE_S = 0.3
 VIDEOS = 20_000

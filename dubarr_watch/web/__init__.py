@@ -5,7 +5,8 @@
     surroundings.py base path, security headers, the last net for errors
     gate.py         the door: stands before all routes, so a new route is closed without more ado;
                     callers.py tells who asks, credentials.py what opens, throttle.py slows guesses
-    desk.py         all that the page and the API may do, without HTTP; routes call it and nothing
+    fresh.py        keeps what everybody asks for, a quarter of a second long
+    desk/           all that the page and the API may do, without HTTP; routes call it and nothing
                     else: `request.app.state.desk`, or `DeskOf` as a parameter
     shapes.py       what comes out, as pydantic models
     problems.py     errors: raise any DubarrError, and it comes out as problem+json

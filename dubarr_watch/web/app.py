@@ -19,6 +19,7 @@ from dubarr_watch.errors import DubarrError, printable
 from dubarr_watch.web import api, documentation, metrics, older, page, webhooks
 from dubarr_watch.web.api import health
 from dubarr_watch.web.desk import Desk
+from dubarr_watch.web.fresh import Fresh
 from dubarr_watch.web.gate import Gate
 from dubarr_watch.web.live.wire import Wire
 from dubarr_watch.web.page.errors import in_words
@@ -69,7 +70,7 @@ def create_app(desk: Desk) -> FastAPI:
 
 def guarded(app: FastAPI, desk: Desk) -> ASGIApp:
     """Return an app with the door in front of it, headers and URL_BASE around it."""
-    door = Gate(app, desk.settings, desk.credentials, Throttle())
+    door = Gate(Fresh(app), desk.settings, desk.credentials, Throttle())
     return Base(Safe(door), desk.settings.url_base)
 
 

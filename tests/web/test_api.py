@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dubarr_watch.store.records import JobState
-from tests.composing import make_talk
+from tests.composing import eventually, make_talk
 from tests.web.sites import Site
 
 
@@ -20,7 +20,20 @@ class TestVideos:
         assert (page["total"], page["limit"], page["offset"]) == (1, 50, 0)
         (video,) = page["items"]
         assert (video["id"], video["name"], video["folder"]) == (film, "Film.mkv", "")
-        assert (video["has"], video["dubbed"], video["asked_for"]) == (None, [], [])
+        assert (video["dubbed"], video["asked_for"]) == ([], [])
+
+    def test_the_languages_in_a_video_are_found_out_when_somebody_looks(
+        self, site: Site, film: int
+    ) -> None:
+        eventually(lambda: site.get(f"/api/v1/videos/{film}")["has"] == ["en"], "en")
+        other = site.shop.record(make_talk(site.shop.videos / "Wer.mkv", language="xyz")).id
+        text = site.shop.videos / "Text.mkv"
+        text.write_text("no video")
+        none = site.shop.record(text).id
+        eventually(lambda: site.get(f"/api/v1/videos/{other}")["has"] == ["und"], "und")
+        eventually(lambda: site.get(f"/api/v1/videos/{none}")["has"] == [], "none")
+        for video in (other, none):
+            site.shop.store.videos.forget(video)
 
     def test_a_video_that_is_not_known(self, site: Site) -> None:
         told = site.problem(site.client.get("/api/v1/videos/999"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dubarr_watch.web import fresh
 from dubarr_watch.web.desk import health
 from tests.web.sites import Site, Told, open_site
 
@@ -55,6 +56,7 @@ def told() -> Told:
 def own(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(health, "_KEPT_S", -1.0)
     monkeypatch.setattr(health, "TOUCH_S", 0.2)
+    monkeypatch.setattr(fresh, "KEPT_S", -1.0)
     with open_site(tmp_path, told) as opened:
         yield opened
 

@@ -12,6 +12,7 @@ from dubarr_watch.web.desk.jobs import JobDesk
 from dubarr_watch.web.desk.listening import ListeningDesk
 from dubarr_watch.web.desk.machine import MachineDesk
 from dubarr_watch.web.desk.overview import Overview
+from dubarr_watch.web.desk.probing import Prober
 from dubarr_watch.web.desk.tasks import Tasks
 from dubarr_watch.web.desk.tracks import TrackDesk
 from dubarr_watch.web.desk.uploads import UploadDesk
@@ -50,11 +51,12 @@ class Desk:
         self.store = store
         self.works = works
         self.credentials = credentials
-        self.videos = VideoDesk(settings, store)
         self.listening = ListeningDesk(settings, store)
         self.overview = Overview(settings, store, works)
         self.health = HealthDesk(store, works)
         self.tell: Callable[[str, str], None] = lambda name, data: None
+        prober = Prober(store, lambda name, data: self.tell(name, data))
+        self.videos = VideoDesk(settings, store, prober)
         self.tasks = Tasks(settings, lambda name, data: self.tell(name, data))
         self.machine = MachineDesk(settings, store, works, self.tasks)
         self.jobs = JobDesk(settings, store, works, self.tasks)

@@ -11,6 +11,7 @@ from dubarr_watch.store.browsing import VideoFilter
 from dubarr_watch.store.records import VideoRecord
 from dubarr_watch.store.store import Store
 from dubarr_watch.web import shapes, shaping
+from dubarr_watch.web.desk.probing import Prober
 
 
 class VideoDesk:
@@ -19,9 +20,11 @@ class VideoDesk:
     Args:
         settings: VIDEOS_DIR.
         store: The database.
+        prober: Looks into what is shown.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, prober: Prober) -> None:
+        self._prober = prober
         self._root = settings.videos_dir
         self._store = store
 
@@ -67,6 +70,7 @@ class VideoDesk:
         return found
 
     def _shaped(self, records: Sequence[VideoRecord]) -> list[shapes.Video]:
+        self._prober.look_into(records)
         ids = [record.id for record in records]
         outputs = self._store.browsing.outputs(ids)
         asked_for = self._store.browsing.asked_for(ids)
