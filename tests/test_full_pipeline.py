@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -202,6 +203,21 @@ class TestUnderstanding:
         ended = shop.dub(film, "es")
         assert report_of(shop, ended)["lines"][0]["source_text"] == "What was really said."
         assert model.analysed[0].texts[0].text == "What was really said."
+
+    def test_everything_asked_of_the_model_waits_in_one_queue(
+        self, shop: Shop, film: Path, model: type[UnderstandingTranslator]
+    ) -> None:
+        """Correction, analysis and translation are each asked by a thread of the dispatcher."""
+        film.with_suffix(".en.srt").write_text(SRT)
+        asked: dict[str, str] = {}
+        shop.spy.before = lambda call: asked.update(
+            {call.method: threading.current_thread().name}
+            if call.kind == "translator" and call.method != "usage"
+            else {}
+        )
+        shop.dub(film, "es")
+        assert {"correct", "analyse", "translate"} <= asked.keys()
+        assert {name: t for name, t in asked.items() if not t.startswith("translator")} == {}
 
     def test_a_film_with_subtitles_in_the_language_is_not_analysed(
         self, shop: Shop, film: Path, model: type[UnderstandingTranslator]

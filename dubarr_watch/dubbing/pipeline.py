@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from dubarr_watch.dubbing.asking import Asking
 from dubarr_watch.dubbing.delivery import Delivery, check_delivery
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.keeping import is_kept
@@ -156,7 +157,7 @@ class _Run:
         pipe, book = self.pipeline, UsageBook(self.work.folder / "usage.json")
         known = Understanding(
             pipe.settings, pipe.host, pipe.specs, self.video, self.work, self.control, book,
-            self._shared_part,
+            self._shared_part, Asking(dispatcher=self.dispatchers.translator, job=self.job.id),
         ).understand()  # fmt: skip
         recognition = Recognition(
             pipe.settings, pipe.store, pipe.specs, self.video.record, self.work, pipe.host,

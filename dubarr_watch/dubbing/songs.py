@@ -1,7 +1,7 @@
 """Lines that are sung, so that they can be left in the original's voice.
 
-Three things tell: notes (♪) in what was heard, subtitles that mark songs, and refrains. Sound alone
-does not: no detector on pitch and music was found that tells singing from speech over music.
+Three things tell: notes (♪) in what was heard, subtitles that mark songs, and refrains. Sound
+alone is not listened to: singing that nobody marked and that does not come back is dubbed.
 """
 
 from __future__ import annotations

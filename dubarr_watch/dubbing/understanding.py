@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import structlog
 
+from dubarr_watch.dubbing.asking import ALONE, Asking
 from dubarr_watch.dubbing.correction import correct_lines
 from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.extraction import SourceAudio, extract_audio
@@ -74,6 +75,7 @@ class Understanding:
         control: Cancel, stall and priority.
         book: What it costs is noted here.
         report: Told how far it is.
+        asking: In which queue the language model is asked.
     """
 
     settings: Settings
@@ -84,6 +86,7 @@ class Understanding:
     control: JobControl
     book: UsageBook
     report: Reporter
+    asking: Asking = ALONE
 
     def understand(self) -> Understood:
         """Run every stage that is due, each from its checkpoint where that is good.
@@ -220,7 +223,11 @@ class Understanding:
             ) as translator,
             self.book.translating("", translator),
         ):
-            return correct_lines(lines, cues, lambda: translator, source=code, progress=progress)
+            return self.asking.first(
+                lambda: correct_lines(
+                    lines, cues, lambda: translator, source=code, progress=progress
+                )
+            )
 
     def _subtitles(self, code: str) -> FoundSubtitles:
         try:
