@@ -18,7 +18,7 @@ from dubarr_watch.library.naming import fingerprint, sidecar_path
 from dubarr_watch.media import Probe
 from dubarr_watch.settings import OutputMode, WatchMode
 from dubarr_watch.store.records import JobOptions, JobState, OutputRecord, Priority, VideoState
-from tests.library.conftest import SETTLE_S, House, eventually, film, read_film
+from tests.library.conftest import DEADLINE_S, SETTLE_S, House, eventually, film, read_film
 
 # What arrives, and how.
 
@@ -794,3 +794,23 @@ def test_options_of_a_plain_arrival_are_the_defaults(house: House) -> None:
     house.start()
     (house.root / "Film.mkv").write_bytes(film())
     assert house.job(house.root / "Film.mkv").options == JobOptions()
+
+
+def test_a_thread_that_hangs_is_told_from_one_that_waits_for_its_turn(house: House) -> None:
+    """As a disk does that never answers; a scan that goes on is no standing still."""
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def probe(path: Path) -> Probe:
+        hangs.set()
+        go_on.wait(DEADLINE_S)
+        return read_film(path)
+
+    library = house.start(probe=probe)
+    (house.root / "Film.mkv").write_bytes(film())
+    try:
+        assert hangs.wait(DEADLINE_S)
+        eventually(lambda: library.health().still_s > 0.5, "standing still")
+        assert library.health().running
+    finally:
+        go_on.set()
+    eventually(lambda: library.health().still_s == 0.0, "waiting for its turn")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from dubarr_watch.store.records import JobState
@@ -16,6 +17,7 @@ from tests.composing import eventually, make_talk
 from tests.programs import Program, drop
 
 MAX_STOP_S = 5.0
+MAX_IDLE_RSS_MB = 150
 
 
 def free_port() -> int:
@@ -81,3 +83,19 @@ def test_it_stops_in_time_though_somebody_is_connected(
     assert program.daemon is not None
     assert program.daemon.returncode == 0
     assert "page stopped hard" not in program.log.read_text()
+
+
+def test_an_idle_daemon_with_its_page_is_small(program: Program, client: httpx.Client) -> None:
+    """After a job, with pages shown and a stream open."""
+    program.start()
+    drop(make_talk(program.config / "made.mkv"), program.videos, "Film.mkv")
+    program.ended("Film.mkv")
+    assert program.daemon is not None
+    process = psutil.Process(program.daemon.pid)
+    with client.stream("GET", "/api/v1/events"):
+        for path in ("/", "/docs", "/openapi.json", "/metrics", "/api/v1/videos", "/api/v1/jobs/1"):
+            assert client.get(path).status_code == 200, path
+        eventually(lambda: not process.children(recursive=True), "no engine left")
+        rss_mb = process.memory_info().rss / 1e6
+    print(f"idle daemon with its page: {rss_mb:.0f} MB")  # noqa: T201
+    assert rss_mb < MAX_IDLE_RSS_MB
