@@ -110,6 +110,12 @@ def test_it_goes_nowhere_but_into_the_library(site: Site, folder: str) -> None:
     assert site.problem(answer)["status"] == 422
 
 
+def test_a_link_leads_nowhere_else(site: Site, tmp_path: Path) -> None:
+    (site.shop.videos / "out").symlink_to(tmp_path)
+    assert site.problem(send(site, "Film.mkv", b"x", folder="out"))["status"] == 422
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_what_is_no_form_with_a_file_is_refused(site: Site, path: str) -> None:
     multipart = {"content-type": "multipart/form-data; boundary=x"}
