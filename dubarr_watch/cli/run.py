@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from dubarr_watch.cli.common import ready_settings
+from dubarr_watch.cli.models import pull as pull_models
 from dubarr_watch.daemon import Daemon
 
 
@@ -13,9 +14,14 @@ def register(app: typer.Typer) -> None:
     app.command("run")(run)
 
 
-def run() -> None:
+def run(
+    pull: bool = typer.Option(False, "--pull", help="First fetch the models that are missing."),
+) -> None:
     """Watch VIDEOS_DIR and dub what arrives, until stopped.
 
     Every setting comes from the environment; config.example.env lists them.
     """
-    raise typer.Exit(Daemon(ready_settings()).run())
+    settings = ready_settings()
+    if pull and not settings.mock_mode:
+        pull_models(names=None, json_=False)
+    raise typer.Exit(Daemon(settings).run())
