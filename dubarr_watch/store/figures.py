@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 from dubarr_watch.store.database import Database
@@ -31,6 +32,26 @@ class Figures:
             " WHERE results.summary <> '' GROUP BY one.key"
         )
         return {stage: (int(count), float(seconds)) for stage, count, seconds in rows}
+
+    def hour_seconds(self, tracks: int = 50) -> tuple[dict[str, float], int]:
+        """Return the seconds of each stage an hour of film, and of how many tracks that is.
+
+        Args:
+            tracks: How many of the newest tracks count.
+        """
+        rows = self._database.execute(
+            "SELECT json_extract(summary, '$.stage_seconds'),"
+            " json_extract(summary, '$.real_time_factor') AS factor FROM results"
+            " WHERE summary <> '' AND factor > 0 ORDER BY finished_at DESC LIMIT ?",
+            tracks,
+        )
+        sums: dict[str, float] = {}
+        for stages, factor in rows:
+            seconds: dict[str, float] = json.loads(stages)
+            an_hour = 3600 * factor / max(sum(seconds.values()), 1e-9)
+            for stage, taken in seconds.items():
+                sums[stage] = sums.get(stage, 0.0) + an_hour * taken
+        return {stage: total / len(rows) for stage, total in sums.items()}, len(rows)
 
     def real_time_factor(self) -> Sum:
         """Return tracks and the sum of their real-time factors."""
