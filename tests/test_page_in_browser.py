@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from dubarr_watch.dubbing.page import Sources, make_page
+from tests.chromium import DESK, NEEDS_CHROMIUM, PHONE, open_browser
 from tests.composing import eventually
 from tests.dubbing.test_page import EVIL, line, report, sources
 
 __all__ = ["sources"]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM and not os.environ.get("BROWSER_REQUIRED"),
-        reason="not run: there is no Chromium (apt install chromium)",
-    ),
-]
-
-DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM or "chromium", args=FLAGS)
+    with open_browser() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

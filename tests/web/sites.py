@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import LibraryHealth
 from dubarr_watch.logs import configure_logging
@@ -86,6 +87,7 @@ class Told:
     working: bool = True
     refusal: Callable[[Language], str] = lambda language: ""
     engines: dict[str, str] = field(default_factory=dict)
+    gpus: tuple[Gpu, ...] = ()
     looked_at: list[Path] = field(default_factory=list)
     rung: list[None] = field(default_factory=list)
     hear: Callable[[object], Receipt] = lambda payload: Receipt(1, "", "")
@@ -103,7 +105,7 @@ class Told:
             refusal=lambda language: self.refusal(language),
             hear=lambda payload: self.hear(payload),
             redo=lambda *asked: self.redo(*asked),
-            gpus=(),
+            gpus=self.gpus,
             engines=lambda: self.engines,
         )
 

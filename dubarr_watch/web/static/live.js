@@ -4,7 +4,7 @@ import { say } from "./tell.js";
 
 export const base = document.documentElement.dataset.base;
 const offline = document.getElementById("offline");
-const LOST_MS = 3000, AGAIN_MS = 5000, PAUSE_MS = 300;
+const LOST_MS = 3000, AGAIN_MS = 5000, PAUSE_MS = 300, OFTEN_MS = 4000;
 const ends = { done: "is dubbed", done_with_warnings: "is dubbed, with lines to check", failed: "failed", cancelled: "was cancelled", skipped: "was skipped" };
 const states = new Map();
 let wanted = new Set(), timer = 0, fetching = false, lost = 0, held = 0;
@@ -65,9 +65,16 @@ function announce(job) {
   if (before && before !== job.state && ends[job.state]) say(`${job.name} ${ends[job.state]}.`);
 }
 
+// What no event tells of, such as memory that other programs use, is looked at now and then.
+if (document.querySelector("[data-often]")) {
+  setInterval(() => {
+    if (document.visibilityState === "visible" && offline.hidden) refresh([...document.querySelectorAll("[data-often]")].map(region => region.id));
+  }, OFTEN_MS);
+}
+
 export function listen() {
   const source = new EventSource(`${base}/api/v1/events`);
-  for (const name of ["status", "job", "queue", "counts", "leases", "task", "video", "webhook"]) {
+  for (const name of ["status", "job", "queue", "counts", "leases", "task", "video"]) {
     source.addEventListener(name, event => {
       const data = JSON.parse(event.data);
       if (name === "status") [...data.running, ...data.queue].forEach(job => states.set(job.id, job.state));
@@ -78,6 +85,7 @@ export function listen() {
     clearTimeout(lost);
     lost = 0;
     offline.hidden = true;
+    document.documentElement.dataset.liveSince = new Date().toISOString();
     refresh();
   };
   source.onerror = () => {

@@ -19,14 +19,12 @@ next.addEventListener("pointerdown", event => {
   row.classList.add("lifted");
   grip.setPointerCapture(event.pointerId);
 
+  // The others are moved around it: what is taken out of the page loses the pointer.
   const move = at => {
-    for (const other of rows(list)) {
-      if (other === row) continue;
-      const box = other.getBoundingClientRect(), middle = box.top + box.height / 2;
-      const after = row.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING;
-      if (after && at.clientY > middle) other.after(row);
-      else if (!after && at.clientY < middle) { other.before(row); break; }
-    }
+    const others = rows(list), place = others.indexOf(row);
+    const middle = other => { const box = other.getBoundingClientRect(); return box.top + box.height / 2; };
+    for (const other of others.slice(0, place).reverse()) if (at.clientY < middle(other)) row.after(other);
+    for (const other of others.slice(place + 1)) if (at.clientY > middle(other)) row.before(other);
   };
   const drop = async () => {
     grip.removeEventListener("pointermove", move);
