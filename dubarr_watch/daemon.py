@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -43,6 +44,10 @@ log = structlog.get_logger(__name__)
 QUEUE_POLL_S = 2.0
 """How soon the daemon sees what another process queued (retry, cancel, dub)."""
 
+SAME_REQUEST_S = 0.5
+"""Signals that come closer together are one request: GNU timeout, and a shell whose Ctrl-C reaches
+the program as well as its parent, send two."""
+
 
 class Daemon:
     """Watches the library and works its queue off until told to stop.
@@ -54,6 +59,7 @@ class Daemon:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
+        self._asked_at = 0.0
         self._bell = Bell()
         self._workers: Workers | None = None
 
@@ -179,9 +185,12 @@ class Daemon:
 
     def _take_signals(self) -> None:
         def handle(number: int, frame: FrameType | None) -> None:
-            if self._stopping.is_set():
+            now = time.monotonic()
+            if not self._stopping.is_set():
+                self._asked_at = now
+                self.stop()
+            elif now - self._asked_at > SAME_REQUEST_S:
                 os._exit(ExitCode.FAILED)  # asked twice: at once, the database is safe
-            self.stop()
 
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handle)

@@ -27,6 +27,7 @@ DubarrError
 ├── LeaseError                no device can hold what was asked for
 │   └── DeviceError           a GPU, or its driver, does not answer as it should
 ├── MediaError                ffmpeg or ffprobe failed
+│   └── MediaInterrupted      somebody ended it, or it hung
 ├── PublishError              a finished track could not be put beside its video
 │   └── DiskFull
 ├── StoreError                the database cannot be read or written
@@ -213,6 +214,10 @@ class MediaError(DubarrError):
     """ffmpeg or ffprobe failed; the message carries its last words."""
 
 
+class MediaInterrupted(MediaError):
+    """ffmpeg or ffprobe was ended by a signal or made no progress: it may go well next time."""
+
+
 class PublishError(DubarrError):
     """A finished track could not be put beside its video."""
 
@@ -252,6 +257,8 @@ class JobCancelled(DubarrError):
 def worth_another_try(error: DubarrError) -> bool:
     """Tell whether the same work may go well another time.
 
-    A model's process may have been unlucky; a bad file or a full disk stays what it is.
+    A process may have been unlucky; a bad file or a full disk stays what it is.
     """
-    return isinstance(error, EngineError) and not isinstance(error, TranslationIncomplete)
+    return isinstance(error, (EngineError, MediaInterrupted)) and not isinstance(
+        error, TranslationIncomplete
+    )

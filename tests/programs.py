@@ -70,10 +70,12 @@ class Program:
             stdin=subprocess.DEVNULL,
         )
 
-    def start(self, *, seconds_a_line: float = 0.0, wait: bool = True) -> subprocess.Popen[bytes]:
-        """Start the daemon, and wait until it watches."""
+    def start(
+        self, *, seconds_a_line: float = 0.0, wait: bool = True, module: str = "dubarr_watch"
+    ) -> subprocess.Popen[bytes]:
+        """Start the daemon, and wait until it watches; `module` may bring arguments of its own."""
         slow = ["tests.slow_fakes", str(seconds_a_line)]
-        which = slow if seconds_a_line else ["dubarr_watch"]
+        which = slow if seconds_a_line else module.split()
         begun = self.log.stat().st_size if self.log.exists() else 0
         self.daemon = self.spawn("-m", *which, "run")
         if wait:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dubarr_watch.daemon import SAME_REQUEST_S
 from dubarr_watch.demo.listener import PushListener
 from dubarr_watch.media import probe
 from dubarr_watch.store.records import JobState
@@ -183,6 +186,41 @@ class TestDeath:
         program.start(seconds_a_line=0.01)
         assert program.ended("Film.mkv").state is JobState.DONE
         assert_kept(spoken, program.takes(job))
+
+    def test_two_signals_in_an_instant_are_one_request(
+        self, program: Program, long_talk: Path
+    ) -> None:
+        """GNU timeout sends its signal twice: to the program, and to its group."""
+        daemon = self.busy(program, long_talk)
+        daemon.send_signal(signal.SIGTERM)
+        program.end(signal.SIGTERM)
+        assert daemon.returncode == 0
+        assert [job.state for job in program.jobs()] == [JobState.QUEUED]
+
+    def test_asked_again_it_ends_at_once(self, tmp_path: Path, talk: Path) -> None:
+        """Even while a message is on its way to a service that does not answer."""
+        with socket.create_server(("127.0.0.1", 0)) as service:
+            url = f"json://127.0.0.1:{service.getsockname()[1]}"
+            with Program(tmp_path, NOTIFY_URLS=url, NOTIFY_DIGEST_SECONDS="0") as program:
+                daemon = program.start()
+                drop(talk, program.videos)
+                service.settimeout(60)
+                with service.accept()[0]:
+                    daemon.send_signal(signal.SIGTERM)
+                    asked_s = time.monotonic()
+                    eventually(lambda: time.monotonic() - asked_s > SAME_REQUEST_S)
+                    assert daemon.poll() is None, "it waits for the answer"
+                    program.end(signal.SIGTERM)
+                assert daemon.returncode == 1
+                assert time.monotonic() - asked_s < SAME_REQUEST_S + 1
+                assert program.is_sound()
+
+    def busy(self, program: Program, video: Path) -> subprocess.Popen[bytes]:
+        daemon = program.start(seconds_a_line=0.3)
+        drop(video, program.videos)
+        job = eventually(lambda: program.job("Film.mkv", JobState.RUNNING), "running")
+        eventually(lambda: program.takes(job), "a take")
+        return daemon
 
     def test_a_track_is_never_half_published_by_a_death(self, program: Program, talk: Path) -> None:
         """However it dies while it works, what is beside the video is whole."""

@@ -14,13 +14,22 @@ from typing import Any, ClassVar
 import pytest
 
 from dubarr_watch import media
-from dubarr_watch.errors import JobCancelled, MediaError, NotAVideo, ToolMissing
+from dubarr_watch.errors import (
+    JobCancelled,
+    MediaError,
+    MediaInterrupted,
+    NotAVideo,
+    ToolMissing,
+    worth_another_try,
+)
 from dubarr_watch.media import (
+    decoding,
     input_arguments,
     output_name,
     probe,
     probing,
     run_ffmpeg,
+    running,
     tools,
 )
 
@@ -70,6 +79,32 @@ def pipe(tmp_path: Path) -> Iterator[Path]:
     ends.set()
     os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
     thread.join()
+
+
+class TestEndedBySomebody:
+    """A program that is killed says nothing of the file: the same may go well another time."""
+
+    @pytest.fixture(autouse=True)
+    def killed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        program = tmp_path / "killed"
+        program.write_text("#!/bin/sh\nkill -9 $$\n")
+        program.chmod(0o755)
+        for module in (running, decoding):
+            monkeypatch.setattr(module, "ffmpeg_path", lambda: str(program))
+        monkeypatch.setattr(probing, "ffprobe_path", lambda: str(program))
+
+    def test_ffmpeg(self, film: Path) -> None:
+        with pytest.raises(MediaInterrupted, match="ffmpeg was ended by SIGKILL") as caught:
+            run_ffmpeg([*input_arguments(film)], path=film)
+        assert worth_another_try(caught.value)
+
+    def test_ffmpeg_that_decodes(self, film: Path) -> None:
+        with pytest.raises(MediaInterrupted, match="ended by SIGKILL"):
+            list(decoding.decode_samples(film, channels=1, rate=8000, block=100))
+
+    def test_ffprobe(self, film: Path) -> None:
+        with pytest.raises(MediaInterrupted, match="ffprobe was ended by SIGKILL"):
+            probe(film)
 
 
 class TestProbe:

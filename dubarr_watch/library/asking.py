@@ -237,11 +237,14 @@ class Asking:
         ]
 
     def _answer(self, request: RequestRecord, verdict: str) -> None:
+        self._answer_marker(request.marker, verdict)
+        # Afterwards: a marker that a crash left as it was would be a new request.
         if request.for_folder:
             self._store.meta.set(_settled_key(request), "yes")  # it stands for what comes later
         else:
             self._store.requests.close(request.id)
-        marker = request.marker
+
+    def _answer_marker(self, marker: Path | None, verdict: str) -> None:
         if marker is None or not os.path.lexists(marker):
             return
         seen = marker.stat(follow_symlinks=False)

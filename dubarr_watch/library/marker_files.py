@@ -70,7 +70,8 @@ def _renamed(marker: Path, ending: str) -> Path | None:
             # link + unlink instead of rename: it never replaces a file that came meanwhile.
             os.link(marker, target, follow_symlinks=False)
         except FileExistsError:
-            continue
+            if not _is_same(marker, target):
+                continue  # else a crash came between the two
         except FileNotFoundError:
             return None
         except OSError:
@@ -80,6 +81,13 @@ def _renamed(marker: Path, ending: str) -> Path | None:
             return _plainly_renamed(marker, target)
         return _unlinked(marker, target)
     return None
+
+
+def _is_same(marker: Path, target: Path) -> bool:
+    try:
+        return marker.samefile(target)
+    except OSError:
+        return False
 
 
 def _plainly_renamed(marker: Path, target: Path) -> Path | None:

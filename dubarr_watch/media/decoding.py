@@ -7,11 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dubarr_watch.errors import MediaError
 from dubarr_watch.media.arguments import input_arguments
 from dubarr_watch.media.running import ends_with_us, widen_pipe
 from dubarr_watch.media.tools import ffmpeg_path
-from dubarr_watch.media.words import last_words
+from dubarr_watch.media.words import failed
 
 
 def decode_samples(
@@ -37,7 +36,7 @@ def decode_samples(
         32-bit floats in this machine's order, channels interleaved.
 
     Raises:
-        MediaError: ffmpeg failed.
+        MediaError: ffmpeg failed; MediaInterrupted when a signal ended it.
     """
     part = ["-ss", f"{start_s:.3f}"] if start_s else []
     part += ["-t", f"{duration_s:.3f}"] if duration_s is not None else []
@@ -61,7 +60,7 @@ def decode_samples(
                 yield piece
             if process.wait() != 0:
                 errors.seek(0)
-                raise MediaError(f"ffmpeg failed: {last_words(errors.read(), path)}", path=path)
+                raise failed(process.returncode, errors.read(), path)
         finally:
             if process.stdout is not None:
                 process.stdout.close()

@@ -11,7 +11,7 @@ from typing import Any
 from dubarr_watch.errors import MediaError, NotAVideo
 from dubarr_watch.media.arguments import RESTRICTED, input_name
 from dubarr_watch.media.tools import ffprobe_path
-from dubarr_watch.media.words import last_words
+from dubarr_watch.media.words import last_words, was_ended
 
 PROBE_TIMEOUT_S = 60
 
@@ -74,7 +74,7 @@ def probe(path: Path) -> Probe:
 
     Raises:
         NotAVideo: ffprobe does not understand it, or finds no stream in it.
-        MediaError: ffprobe does not answer within a minute.
+        MediaError: ffprobe does not answer within a minute; MediaInterrupted: a signal ended it.
     """
     command = [
         ffprobe_path(), "-v", "error", *RESTRICTED, "-print_format", "json",
@@ -94,6 +94,8 @@ def probe(path: Path) -> Probe:
             hint="The file is probably damaged, or its disk does not answer.",
             path=path,
         ) from None
+    if done.returncode < 0:
+        raise was_ended("ffprobe", done.returncode, path)
     if done.returncode != 0:
         raise NotAVideo(
             f"This is no media file that ffprobe understands: {last_words(done.stderr, path)}",

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dubarr_watch.errors import DubarrError, JobCancelled, MediaError
+from dubarr_watch.errors import DubarrError, JobCancelled, MediaInterrupted
 from dubarr_watch.media.tools import ffmpeg_path
-from dubarr_watch.media.words import last_words
+from dubarr_watch.media.words import failed
 
 _FEEDER_END_S = 10
 _PIPE_BYTES = 2**20
@@ -47,7 +47,8 @@ def run_ffmpeg(
         stdin: Called with ffmpeg's standard input in a thread of its own, to feed samples.
 
     Raises:
-        MediaError: ffmpeg failed, or made no progress for `stall_s`.
+        MediaError: ffmpeg failed; MediaInterrupted when a signal ended it, or it made no progress
+            for `stall_s`.
         JobCancelled: `cancelled` said so.
         Exception: Whatever `progress` or `stdin` raised; ffmpeg is ended.
     """
@@ -74,7 +75,7 @@ def run_ffmpeg(
     if feeder and feeder.error:
         raise feeder.error
     if process.returncode != 0:
-        raise MediaError(f"ffmpeg failed: {last_words(words, path)}", path=path)
+        raise failed(process.returncode, words, path)
     return words.decode("utf-8", "replace")
 
 
@@ -143,7 +144,7 @@ class _Watch:
                 if cancelled():
                     return JobCancelled("Cancelled.")
                 if time.monotonic() - self._moved_at > stall_s:
-                    return MediaError(f"ffmpeg made no progress for {stall_s:g} s.")
+                    return MediaInterrupted(f"ffmpeg made no progress for {stall_s:g} s.")
             else:
                 self.join()
                 return self._error

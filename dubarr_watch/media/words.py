@@ -1,16 +1,32 @@
-"""What ffmpeg and ffprobe say last: the reason why they failed."""
+"""Why ffmpeg or ffprobe failed: what it said last, or who ended it."""
 
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 
+from dubarr_watch.errors import MediaError, MediaInterrupted
 from dubarr_watch.media.arguments import input_name
 
 _TAIL_BYTES = 4000
 
 # What ffmpeg says at its end whatever the reason was; the reason stands before.
 _SUMMARY = re.compile(r"^Conversion failed!|^(frame|size)=|\] ?video:\d|^video:\d")
+
+
+def failed(code: int, stderr: bytes, path: Path) -> MediaError:
+    """Return the error for an exit status of ffmpeg's that is not 0."""
+    if code < 0:
+        return was_ended("ffmpeg", code, path)
+    return MediaError(f"ffmpeg failed: {last_words(stderr, path)}", path=path)
+
+
+def was_ended(program: str, code: int, path: Path) -> MediaInterrupted:
+    """Return the error for a program that a signal ended: its exit status is below 0."""
+    name = signal.Signals(-code).name
+    why = ", probably because the machine ran out of memory" if name == "SIGKILL" else ""
+    return MediaInterrupted(f"{program} was ended by {name}{why}.", path=path)
 
 
 def last_words(stderr: bytes, path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from dubarr_watch import media
 from dubarr_watch.errors import MediaError
 from dubarr_watch.languages import parse_language
+from dubarr_watch.library import asking
 from dubarr_watch.library.asking import FORBIDDEN, GONE
 from dubarr_watch.library.naming import fingerprint, sidecar_path
 from dubarr_watch.media import Probe
@@ -507,6 +509,28 @@ def test_a_video_waits_for_a_marker_that_is_still_being_written(house: House) ->
         assert house.jobs() == []
         file.write("it\n")
     assert house.job(path).languages == ("it",)
+    house.pass_scans()
+    assert len(house.jobs()) == 1
+
+
+def test_a_marker_that_a_crash_left_unanswered_is_answered_and_asks_for_nothing_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(marker: Path) -> Path:
+        raise RuntimeError("the program dies here")
+
+    monkeypatch.setattr(asking, "mark_done", die)
+    path = house.root / "Film.mkv"
+    path.with_name("Film.mkv.dub").write_text("de", encoding="utf-8")
+    path.write_bytes(film())
+    house.start()
+    job = house.job(path)
+    with suppress(RuntimeError):
+        house.finish(job)
+    house.stop()
+    monkeypatch.undo()
+    house.start()
+    eventually(path.with_name("Film.mkv.dub.done").exists)
     house.pass_scans()
     assert len(house.jobs()) == 1
 

@@ -34,6 +34,13 @@ def test_an_older_answer_is_kept_and_the_new_one_numbered(marker: Path) -> None:
     assert older.read_bytes() == b"older"
 
 
+def test_a_crash_between_the_two_names_is_made_good(marker: Path) -> None:
+    """The answer has its name already, and the marker still its own: one answer, not two."""
+    os.link(marker, marker.with_name("Film.mkv.dub.done"))
+    assert mark_done(marker) == marker.with_name("Film.mkv.dub.done")
+    assert os.listdir(marker.parent) == ["Film.mkv.dub.done"]
+
+
 def test_failed_says_why_first_and_keeps_the_rest(marker: Path) -> None:
     failed = mark_failed(marker, "The disk\nis full.")
     assert failed is not None
