@@ -54,6 +54,12 @@ def opened(
     assert not found, found
 
 
+def ready(page: Page) -> Page:
+    """Wait until a page's scripts listen to whoever touches it, and to the daemon."""
+    page.locator("html[data-ready][data-live-since]").wait_for(state="attached")
+    return page
+
+
 def mark(page: Page) -> None:
     """Leave a mark that a reload would wipe out."""
     page.evaluate("window.sameAsBefore = true")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser
 
 from tests.chromium import DESK, PHONE, open_browser
-from tests.web.browsing import opened
+from tests.web.browsing import opened, ready
 from tests.web.household import furnish, house_with_a_card
 from tests.web.sites import PASSWORD, USER, open_site
 
@@ -39,8 +39,7 @@ def make_pictures(folder: Path) -> list[Path]:
         for name, (path, options) in PICTURES.items():
             with opened(browser, site.url, USER, PASSWORD, **options) as page:
                 page.goto(path)
-                page.locator("html[data-live-since]").wait_for(state="attached")
-                picture = _with_few_colours(_dots(browser, page.screenshot()))
+                picture = _with_few_colours(_dots(browser, ready(page).screenshot()))
             made.append(folder / f"{name}.png")
             made[-1].write_bytes(picture)
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +16,7 @@ from dubarr_watch.store.records import JobState
 from tests.chromium import NEEDS_CHROMIUM, PHONE, open_browser
 from tests.composing import eventually, make_silence, make_talk
 from tests.programs import Program, drop
-from tests.web.browsing import mark, opened, same_as_before
+from tests.web.browsing import mark, opened, ready, same_as_before
 from tests.web.household import CARD, house_with_a_card, lease
 from tests.web.sites import PASSWORD, USER, Site, open_site
 from tests.web.test_serving import free_port
@@ -165,6 +164,7 @@ class TestWatching:
         self, page: Page, house: Program, talk: Path, done: str
     ) -> None:
         page.goto("/logs?search=Logged.mkv")
+        ready(page)
         expect(page.locator("#log-empty")).to_be_visible()
         drop(talk, house.videos, "Logged.mkv")
         expect(page.locator("#log li", has_text="Logged.mkv").first).to_be_visible()
@@ -263,6 +263,7 @@ class TestOrder:
         self, page: Page, house: Program, queued: list[str]
     ) -> None:
         page.goto("/")
+        ready(page)
         rows = page.locator("#next li .title")
         expect(rows).to_have_text(queued)
         up = page.get_by_role("button", name="Earlier: Three.mkv")
@@ -296,6 +297,7 @@ class TestOrder:
 class TestListening:
     def test_a_line_is_played_beside_its_original(self, page: Page, done: str) -> None:
         page.goto(done)
+        ready(page)
         expect(page.locator("#lines > ol > li")).to_have_count(LINES)
         dub = page.get_by_role("button", name="Play the dub of line 0")
         original = page.get_by_role("button", name="Play the original of line 0")
@@ -314,6 +316,7 @@ class TestListening:
 
     def test_a_line_is_said_otherwise(self, page: Page, done: str) -> None:
         page.goto(done)
+        ready(page)
         mark(page)
         line = page.locator("#line-2")
         line.get_by_text("Say it otherwise").click()
@@ -325,6 +328,7 @@ class TestListening:
 
     def test_lines_are_filtered(self, page: Page, done: str) -> None:
         page.goto(done)
+        ready(page)
         page.get_by_role("searchbox").fill("3")
         page.get_by_role("button", name="Show").click()
         expect(page.locator("#lines h3").first).to_have_text("Line 3")
@@ -337,6 +341,7 @@ class TestUploading:
         self, page: Page, house: Program, talk: Path
     ) -> None:
         page.goto("/")
+        ready(page)
         data = talk.read_bytes()
         page.set_input_files("#choose", [sent("Sent.mkv", data)])
         expect(page.locator(".uploads")).to_contain_text("in the library")
@@ -345,6 +350,7 @@ class TestUploading:
 
     def test_a_dropped_video_does_too(self, page: Page, house: Program, tmp_path: Path) -> None:
         page.goto("/library")
+        ready(page)
         silent = make_silence(tmp_path / "Quiet.mkv")
         files = page.evaluate_handle(
             """bytes => { const made = new DataTransfer();
@@ -361,6 +367,7 @@ class TestUploading:
     def test_what_is_not_taken_is_told(self, browser: Browser, house: Program, done: str) -> None:
         with opened(browser, url(house), USER, PASSWORD, may_fail=["the server responded"]) as page:
             page.goto("/")
+            ready(page)
             page.set_input_files("#choose", [sent("Large.mkv", bytes(11 * 2**20))])
             expect(page.locator(".uploads .note")).to_contain_text("UPLOAD_MAX_GIB")
             page.get_by_role("button", name="Close Large.mkv").click()
@@ -398,7 +405,7 @@ class TestMachine:
 
         with opened(browser, site.url, USER, PASSWORD) as page:
             page.goto("/machine")
-            expect(page.locator("html")).to_have_attribute("data-live-since", re.compile("."))
+            ready(page)
             model = page.locator("#models li", has_text=name)
             site.desk.tasks.start("pull", name, work)
             steps.put(0.42)
@@ -427,6 +434,8 @@ class TestElsewhere:
                     page.get_by_role("navigation", name="Rooms").get_by_text(name).click()
                     expect(page.get_by_role("heading", level=1)).to_have_text(name)
                 page.get_by_role("link", name="Below.mkv").click()
+                page.wait_for_url("**/jobs/*")
+                ready(page)
                 page.get_by_role("button", name="Play the dub of line 0").click()
                 wait_until_it_plays(page)
 

@@ -5,5 +5,7 @@ import { listen } from "./live.js";
 
 const rooms = { "#drop": "./upload.js", "#next": "./order.js", "#player": "./player.js", "#log": "./log.js", "[data-copy]": "./copy.js", "[data-lazy]": "./lazy.js" };
 
-for (const [mark, module] of Object.entries(rooms)) if (document.querySelector(mark)) import(module);
+const modules = Object.keys(rooms).filter(mark => document.querySelector(mark)).map(mark => import(rooms[mark]));
 listen();
+await Promise.all(modules);
+document.documentElement.dataset.ready = "";
