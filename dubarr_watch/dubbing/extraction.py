@@ -23,6 +23,9 @@ MODEL_RATE = 16_000
 
 MIX_RATE = 48_000
 
+_LONGER_AT_MOST, _SPARE_S = 1.5, 60.0
+"""By how much sound may outlast the length that its file says; what lies beyond is left out."""
+
 _TALKS_OVER = {"comment", "visual_impaired", "dub"}
 # Commentary and audio description as discs name them, and dubs that this program put in before.
 _ABOUT = re.compile(
@@ -79,13 +82,15 @@ def extract_audio(
     layout = STEREO if stereo else layout_of(stream.channels, stream.layout)
     # first_pts=0 fills a late start with silence and cuts what lies before the video.
     align = "aresample=async=1:first_pts=0"
+    # That filling also bridges every gap: one packet dated years ahead would fill the disk.
+    longest = ["-t", f"{found.duration_s * _LONGER_AT_MOST + _SPARE_S:.3f}"]
     run_ffmpeg(
         [
             *input_arguments(found.path),
-            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", "-af", align,
+            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", *longest, "-af", align,
             "-ac", "1", "-ar", str(MODEL_RATE), "-c:a", "pcm_s16le", "-f", "wav", "-rf64", "auto",
             output_name(models),
-            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn",
+            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", *longest,
             "-af", f"{align},aformat=channel_layouts={layout.name}", "-ar", str(MIX_RATE),
             "-c:a", "flac", "-sample_fmt", "s16",
             "-compression_level", "0", "-f", "flac", output_name(bed),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dubarr_watch.errors import NotAVideo, VideoChanged
 from dubarr_watch.library.naming import fingerprint
+from dubarr_watch.library.readiness import MAX_DURATION_S
 from dubarr_watch.media import Probe, probe
 from dubarr_watch.store.records import VideoRecord
 from dubarr_watch.store.store import Store
@@ -29,13 +30,19 @@ def open_video(record: VideoRecord, store: Store) -> Video:
 
     Raises:
         VideoChanged: It is not there, or not what it was when it was queued.
-        NotAVideo: There is nothing in it to dub.
+        NotAVideo: There is nothing in it to dub, or its length is not plausible.
         MediaError: ffprobe does not answer.
     """
     current = still_there(record, store)
     found = probe(current.path)
     if found.duration_s <= 0:
         raise NotAVideo("This file does not say how long it is.", path=current.path)
+    if found.duration_s > MAX_DURATION_S:
+        raise NotAVideo(
+            f"This file says that it is {found.duration_s / 3600:.0f} hours long.",
+            hint="It is most likely damaged: replace it.",
+            path=current.path,
+        )
     return Video(current, found)
 
 
