@@ -309,6 +309,25 @@ class TestPublishing:
         shop.dub(film, "es")
         assert names(shop.videos) == ["Film.Dubarr.es.mka", "Film.mkv"]
 
+    def test_a_crash_after_the_video_was_changed_makes_nothing_anew(
+        self, shop: Shop, film: Path
+    ) -> None:
+        """The video with the track in it is another file; what was heard in it is the same."""
+
+        def die(call: Call) -> None:
+            if call.method == "voice_activity" and (shop.store.jobs.tracks(job.id)):
+                raise EngineCrashed("It died.")
+
+        shop.spy.before = die
+        job = shop.enqueue(film, "es", mode="mux")
+        assert shop.run(job).job.state is JobState.QUEUED
+        assert len(probe(film).of_kind("audio")) == 2
+        shop.spy.before = lambda call: None
+        before = len(shop.spy.calls)
+        assert shop.run(job).job.state is JobState.DONE
+        assert {call.method for call in shop.spy.calls[before:]} <= {"voice_activity", "voices"}
+        assert len(probe(film).of_kind("audio")) == 2
+
     @pytest.mark.parametrize("mode", ["mux", "both"])
     def test_dubs_go_into_the_video_in_the_order_asked_for(
         self, shop: Shop, film: Path, mode: str

@@ -156,8 +156,9 @@ class _Run:
             return list(ended.values())
         pipe, book = self.pipeline, UsageBook(self.work.folder / "usage.json")
         known = Understanding(
-            pipe.settings, pipe.host, pipe.specs, self.video, self.work, self.control, book,
-            self._shared_part, Asking(dispatcher=self.dispatchers.translator, job=self.job.id),
+            pipe.settings, pipe.host, pipe.specs, self.video, self._source(), self.work,
+            self.control, book, self._shared_part,
+            Asking(dispatcher=self.dispatchers.translator, job=self.job.id),
         ).understand()  # fmt: skip
         recognition = Recognition(
             pipe.settings, pipe.store, pipe.specs, self.video.record, self.work, pipe.host,
@@ -192,6 +193,15 @@ class _Run:
             tracks = [*one.tracks, *filter(None, [inside.get(code)])]
             ended[code] = delivery.report(one.dub, tracks)
         return [ended[language.code] for language in wanted]
+
+    def _source(self) -> str:
+        """Return what the original is known by: this job may have put its tracks into it since."""
+        now = self.video.record.fingerprint
+        known = self.pipeline.store.outputs.by_fingerprint(now)
+        if any(one.kind == "mux" and one.job_id == self.job.id for one in known):
+            return self.work.kept("source", str) or now
+        self.work.keep("source", str, now)
+        return now
 
     def _all_made(
         self, wanted: Sequence[Language], ended: set[str], maker: TrackMaker, delivery: Delivery

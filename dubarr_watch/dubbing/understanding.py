@@ -71,6 +71,7 @@ class Understanding:
         host: Runs engines.
         specs: Which engines.
         video: The video.
+        source: What the video's original is known by.
         work: The job's work folder.
         control: Cancel, stall and priority.
         book: What it costs is noted here.
@@ -82,6 +83,7 @@ class Understanding:
     host: EngineHost
     specs: EngineSpecs
     video: Video
+    source: str
     work: Workspace
     control: JobControl
     book: UsageBook
@@ -97,9 +99,7 @@ class Understanding:
             JobCancelled: Somebody asked for it.
         """
         specs = self.specs
-        key = content_key(
-            self.video.record.fingerprint, self.settings.source_lang, self.settings.stereo
-        )
+        key = content_key(self.source, self.settings.source_lang, self.settings.stereo)
         audio = self._stage("extract", key, SourceAudio, self._extract)
         separated = None
         if specs.separator is not None:
