@@ -347,6 +347,34 @@ class TestDigest:
         wait_for(lambda: outcomes(store) == ["sent"] * 2)
         assert [message["title"] for message in service.messages] == ["2 videos: 2 dubbed"] * 2
 
+    def test_a_service_that_was_down_for_a_day_gets_one_digest(
+        self, store: Store, service: Service, start: Callable[..., Notifier]
+    ) -> None:
+        """Not a message for each job that ended meanwhile; here 0.2 s stand for an hour."""
+        jobs = 24
+        service.answers = [503] * 10_000
+        notifier = start(service.url, delays=(*[0.01] * 5, *[0.2] * 100), notify_digest_seconds=0)
+        for number in range(jobs):
+            job = a_job(store, f"{number}.mkv", state=JobState.DONE)
+            notifier.job_ended(ended(job, f"{number}.mkv"))
+            wait_for(lambda: last(store).attempts > 0)
+        service.answers.clear()
+        refused = len(service.messages)
+        wait_for(lambda: outcomes(store) == ["sent"] * 20)  # the newest
+        heard = service.messages[refused:]
+        assert [message["title"] for message in heard] == [f"{jobs} videos: {jobs} dubbed"]
+
+    def test_when_a_service_is_back_the_digest_does_not_wait(
+        self, store: Store, service: Service, start: Callable[..., Notifier]
+    ) -> None:
+        """The next message that it takes shows that it can be told the rest."""
+        service.answers = [503]
+        notifier = start(service.url, delays=(3600.0,))
+        notifier.job_ended(ended(a_job(store, "One.mkv", state=JobState.DONE)))
+        wait_for(lambda: last(store).attempts == 1)
+        notifier.job_ended(ended(a_job(store, "Two.mkv", state=JobState.DONE), "Two.mkv"))
+        wait_for(lambda: outcomes(store) == ["sent"] * 2)
+
     def test_what_needs_somebody_comes_first(self) -> None:
         """A digest leads with failures, says what to do, and names only so many films."""
         jobs = [ended(n, f"{n}.mkv") for n in range(DIGEST_ENTRIES + 1)]
@@ -585,12 +613,13 @@ class TestCrash:
     def test_waits_between_tries(
         self, store: Store, service: Service, start: Callable[..., Notifier]
     ) -> None:
-        """A try that is not due yet is left alone, while a new message goes out."""
+        """A try that is not due yet is left alone, while a new message is tried."""
+        service.answers = [503]
         first = store.notifications.add_pending(a_job(store, state=JobState.DONE), "done")
         store.notifications.settle([first.id], "pending", "", 1)
         notifier = start(service.url, delays=(3600.0,))
         notifier.job_ended(ended(a_job(store, "New.mkv", state=JobState.DONE)))
-        wait_for(lambda: sorted(outcomes(store)) == ["pending", "sent"])
+        wait_for(lambda: [r.attempts for r in store.notifications.pending()] == [1, 1])
         assert len(service.messages) == 1
 
     def test_clock_set_back(

@@ -37,6 +37,9 @@ _EVENTS = {
     JobState.DONE_WITH_WARNINGS: NotifyEvent.DONE_WITH_WARNINGS,
     JobState.FAILED: NotifyEvent.FAILED,
 }
+PUSH_DELAYS_S = (*RETRY_DELAYS_S, *[3600.0] * 46)
+"""Waits before the second to the last try: a service that is down for a day or two is told."""
+
 _SAME_END = timedelta(seconds=1)
 
 _log = structlog.get_logger(__name__)
@@ -85,7 +88,7 @@ class Notifier:
     """
 
     def __init__(
-        self, settings: Settings, store: Store, *, retry_delays_s: Sequence[float] = RETRY_DELAYS_S
+        self, settings: Settings, store: Store, *, retry_delays_s: Sequence[float] = PUSH_DELAYS_S
     ) -> None:
         push.check(settings)
         self._settings = settings
@@ -93,6 +96,7 @@ class Notifier:
         self._delays_s = tuple(retry_delays_s)
         self._told: dict[int, JobEnded] = {}
         self._open: dict[int, set[str]] = {}
+        self._back: set[str] = set()
         self._outbox = Outbox("notify", self._work)
 
     def start(self) -> None:
@@ -142,17 +146,20 @@ class Notifier:
         fresh = [record for record in pending if record.attempts == 0]
         again = [record for record in pending if record.attempts > 0]
         waits: list[float] = []
-        due: dict[frozenset[str], list[NotificationRecord]] = {}
+        unheard: dict[frozenset[str], list[NotificationRecord]] = {}
         for record in again:
-            wait_s = due_in_s(record, self._delays_s)
-            if wait_s > 0:
+            unheard.setdefault(frozenset(self._open.get(record.id, ())), []).append(record)
+        back, self._back = self._back, set()
+        for only, records in unheard.items():
+            # What the same services did not hear is one digest, due when its oldest part is.
+            tries = max(record.attempts for record in records)
+            oldest = [record for record in records if record.attempts == tries]
+            wait_s = min(due_in_s(record, self._delays_s) for record in oldest)
+            if wait_s > 0 and not (back & only or (back and not only)):
                 waits.append(wait_s)
             elif not at_once:
-                # What failed together is told together again, to those who did not hear it.
-                due.setdefault(frozenset(self._open.get(record.id, ())), []).append(record)
-        for only, records in due.items():
-            self._send(records, only)
-            waits.append(0.0)
+                self._send(records, only)
+                waits.append(0.0)
         if fresh:
             held_s = 0.0 if at_once else self._held_s(fresh)
             if held_s > 0:
@@ -176,18 +183,19 @@ class Notifier:
         unwanted = [record.id for record, ended in told if ended is None]
         if unwanted:
             self._store.notifications.settle(unwanted, UNWANTED, "Nobody is to be told.", 0)
-        ids = [record.id for record, ended in told if ended is not None]
-        news = [ended for _, ended in told if ended is not None]
+        news = [(record, ended) for record, ended in told if ended is not None]
         if not news:
             return
-        attempts = max(record.attempts for record in records) + 1
         try:
-            outcomes = push.send(self._settings, compose(news), only)
+            outcomes = push.send(self._settings, compose([ended for _, ended in news]), only)
         except DubarrError as error:
             outcomes = [ServiceOutcome("settings", False, error.message, "")]
-        if self._settle(ids, outcomes, attempts) != PENDING:
-            for ended in news:
-                self._told.pop(ended.job, None)
+        self._back |= {one.key for one in outcomes if one.ok and one.key}
+        for attempts in sorted({record.attempts for record, _ in news}):
+            same = {record.id: ended for record, ended in news if record.attempts == attempts}
+            if self._settle([*same], outcomes, attempts + 1) != PENDING:
+                for ended in same.values():
+                    self._told.pop(ended.job, None)
 
     def _settle(self, ids: Sequence[int], outcomes: Sequence[ServiceOutcome], attempts: int) -> str:
         failed = [one for one in outcomes if not one.ok]
