@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dubarr_watch.errors import WrongUsage, printable
+from dubarr_watch.library.naming import NAME_MAX_BYTES
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
@@ -46,9 +47,9 @@ def library_path(path: str, rules: Sequence[tuple[str, str]], root: Path) -> Pat
         OutsideLibrary: It is not in VIDEOS_DIR, or a folder on the way leads out of it.
     """
     ours = rewritten(path, rules)
-    if "\0" in ours or not _encodable(ours):
-        raise OutsideLibrary("The path holds what no file name can.")
     here = Path(ours)
+    if not all(map(_can_be_a_name, here.parts)):
+        raise OutsideLibrary("The path holds what no file name can.")
     if not here.is_absolute() or ".." in here.parts or not (here == root or root in here.parents):
         raise OutsideLibrary(
             f"{printable(path)} is not in VIDEOS_DIR {printable(root)}.",
@@ -79,12 +80,11 @@ def behind(path: str, prefix: str) -> str | None:
     return rest if same and (not rest or rest.startswith("/")) else None
 
 
-def _encodable(path: str) -> bool:
+def _can_be_a_name(part: str) -> bool:
     try:
-        os.fsencode(path)
+        return "\0" not in part and len(os.fsencode(part)) <= NAME_MAX_BYTES
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _guess(path: str) -> str:

@@ -1,6 +1,6 @@
 """The page and the API on port 8000: how the pieces fit.
 
-    server.py       uvicorn in a thread of the daemon
+    server.py       uvicorn in a thread of the daemon; connections.py ends those that ask nothing
     app.py          puts together what follows: `create_app(desk)`
     surroundings.py base path, security headers, the last net for errors
     gate.py         the door: stands before all routes, so a new route is closed without more ado;

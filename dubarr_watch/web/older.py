@@ -72,6 +72,9 @@ def debug(desk: DeskOf, job_id: shapes.Id, what: Insight) -> list[shapes.StageCo
 async def logs_over_socket(socket: WebSocket) -> None:
     """The last 50 lines of the log, then new ones, each as one JSON message."""
     wire: Wire = socket.app.state.wire
+    if wire.logs.crowded:
+        await socket.close(1013)
+        return
     await socket.accept()
     with wire.logs.listened() as listener:
         telling = asyncio.create_task(_tell(socket, listener))
@@ -86,18 +89,19 @@ async def logs_over_socket(socket: WebSocket) -> None:
 
 
 async def _tell(socket: WebSocket, listener: Listener) -> None:
-    for line in TAIL.lines()[-_FIRST_LINES:]:
-        await socket.send_text(as_json(line))
-    while not listener.lost:
-        await listener.news.wait()
-        listener.news.clear()
-        while listener.waiting and not listener.lost:
-            text = listener.waiting.popleft().data
-            try:
-                async with asyncio.timeout(SEND_S):
-                    await socket.send_text(text)
-            except TimeoutError:
-                break
+    with contextlib.suppress(TimeoutError):
+        for line in TAIL.lines()[-_FIRST_LINES:]:
+            await _say(socket, as_json(line))
+        while not listener.lost:
+            await listener.news.wait()
+            listener.news.clear()
+            while listener.waiting and not listener.lost:
+                await _say(socket, listener.waiting.popleft().data)
     with contextlib.suppress(RuntimeError, TimeoutError):
         async with asyncio.timeout(SEND_S):
             await socket.close(1013)
+
+
+async def _say(socket: WebSocket, text: str) -> None:
+    async with asyncio.timeout(SEND_S):
+        await socket.send_text(text)

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dubarr_watch.errors import WrongUsage
+from dubarr_watch.web.connections import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class Server:
     ) -> None:
         config = uvicorn.Config(
             app,
+            http=Connection,
             log_config=None,
             log_level="critical",  # what goes wrong is told by surroundings.py
             access_log=False,

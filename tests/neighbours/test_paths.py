@@ -58,7 +58,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_path_in_the_library_need_not_exist(root: Path) -> None:
-    for name in ("Film/a.mkv", "Film/not/yet/b.mkv", "linked.mkv", "..a/..b.mkv"):
+    longest = f"{'a' * 251}.mkv"
+    for name in (longest, "Film/a.mkv", "Film/not/yet/b.mkv", "linked.mkv", "..a/..b.mkv"):
         assert library_path(f"{root}/{name}", (), root) == root / name
     assert library_path("/theirs/Film//./a.mkv", [("/theirs", str(root))], root) == (
         root / "Film" / "a.mkv"
@@ -72,6 +73,7 @@ def test_a_path_in_the_library_need_not_exist(root: Path) -> None:
         "", "a.mkv", "{root}/../outside/a.mkv", "{root}/Film/../../outside/a.mkv", "/etc/passwd",
         "{root}-2/a.mkv", "{root}/way-out/a.mkv", "{root}/way-out/deeper/a.mkv", "C:\\testpath",
         "{root}/a\0b.mkv", "{root}/\ud800.mkv", "{root}/Film/..",
+        f"{{root}}/{'a' * 252}.mkv", f"{{root}}/{'é' * 126}.mkv",
     ],
 )  # fmt: skip
 def test_a_path_outside_is_refused_in_plain_words(root: Path, path: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any
 
 import structlog
@@ -38,6 +39,9 @@ UPLOAD_BODY: dict[str, Any] = {
     }
 }
 
+QUIET_S = 60.0
+"""An upload of which nothing comes for so long is over."""
+
 _PIECE_BYTES = 1 << 20
 _LONGEST_HEADER_BYTES = 8192
 
@@ -70,13 +74,29 @@ async def receive_upload(request: Request, folder: str, name: str) -> Uploaded:
 async def _pump(request: Request, taker: _Form | _Plain) -> None:
     """Gather what comes into larger pieces: one trip to a thread for each of them."""
     waiting = bytearray()
-    async for chunk in request.stream():
+    stream = request.stream()
+    while (chunk := await _next(stream)) is not None:
         waiting += chunk
         if len(waiting) >= _PIECE_BYTES:
             await run_in_threadpool(taker.take, bytes(waiting))
             waiting.clear()
     if waiting:
         await run_in_threadpool(taker.take, bytes(waiting))
+
+
+async def _next(stream: AsyncGenerator[bytes, None]) -> bytes | None:
+    """Return what comes next; nothing at the end.
+
+    A telephone that leaves the house ends no connection: its upload would stand here for good,
+    and nobody could send a file of its name.
+    """
+    try:
+        async with asyncio.timeout(QUIET_S):
+            return await anext(stream, None)
+    except TimeoutError:
+        raise WrongUsage(
+            f"Nothing more of the file came for {QUIET_S:.0f} seconds.", hint="Send it again."
+        ) from None
 
 
 class _Plain:
@@ -153,7 +173,8 @@ class _Form:
 
     def _on_header(self) -> None:
         name = self._field.decode("latin-1").lower()
-        self._headers[name] = bytes(self._value)
+        if name == "content-disposition":
+            self._headers[name] = bytes(self._value)
         self._field.clear()
         self._value.clear()
 

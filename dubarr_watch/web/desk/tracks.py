@@ -31,7 +31,7 @@ class TrackDesk:
         self._store.videos.get(video_id)
         code = parse_language(language).code
         for one in self._store.outputs.for_video(video_id):
-            if (one.language, one.kind) == (code, kind) and one.path.is_file():
+            if (one.language, one.kind) == (code, kind) and _is_there(one):
                 return one
         raise NotInStore(f"There is no {kind} in {code} of this video.")
 
@@ -87,3 +87,8 @@ class TrackDesk:
             with suppress(NotInStore):
                 if one.kind != "mux":
                     self.delete_track(video, one.language, one.kind)
+
+
+def _is_there(track: OutputRecord) -> bool:
+    """Tell whether a track can be read: a video may be a link, what we publish never is one."""
+    return track.path.is_file() and (track.kind == "mux" or not track.path.is_symlink())

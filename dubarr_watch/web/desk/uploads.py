@@ -113,16 +113,18 @@ class Upload:
         self._came = 0
         self._looked_at = 0
         with plain_os_errors(target):
-            handle = os.open(self._part, os.O_WRONLY | os.O_CREAT, 0o666)
+            # A file that a broken process left may have its final name already.
+            if self._part.is_symlink() or (self._part.exists() and self._part.stat().st_nlink > 1):
+                self._part.unlink(missing_ok=True)
+            handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             self._file: BinaryIO = os.fdopen(handle, "wb", buffering=0)
-            try:
-                # What a broken process left is taken over, what somebody writes is not.
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            # What a broken process left is taken over; what somebody writes, or has finished
+            # between these two lines, is not.
+            if not _locked(handle) or not _is_at(handle, self._part):
                 self._file.close()
                 raise IllegalTransition(
                     "A file of this name is being uploaded just now.", hint="Wait.", path=target
-                ) from None
+                )
             self._file.truncate()
 
     def add(self, data: bytes) -> None:
@@ -193,10 +195,27 @@ def safe_name(name: str) -> str:
     return found
 
 
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Tell whether an open file is the one at a path, and has no other name."""
+    opened = os.fstat(handle)
+    try:
+        return os.path.samestat(opened, path.lstat()) and opened.st_nlink == 1
+    except FileNotFoundError:
+        return False
+
+
 def _rename_to_new(part: Path, target: Path) -> None:
     try:
         os.link(part, target)  # unlike a rename, it replaces nothing
-        part.unlink()
+        part.unlink(missing_ok=True)
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links

@@ -1,0 +1,61 @@
+"""Connections: whoever opens them before they show who they are must not cost a job its files."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+log = structlog.get_logger(__name__)
+
+MOST_CONNECTIONS = 400
+"""A process may often have no more than 1024 files open, and jobs need theirs."""
+
+REQUEST_S = 20.0
+"""So long after a connection was made, or an answer was sent, the next request has begun."""
+
+_TOLD_EVERY_S = 60.0
+
+
+class Connection(H11Protocol):
+    """Ends when no request comes, however slowly its letters drip in."""
+
+    _told_s = float("-inf")
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._tell()
+            transport.abort()
+        else:
+            self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """See uvicorn: an answer was sent."""
+        super().on_response_complete()
+        self._expect()
+
+    def _expect(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(REQUEST_S, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if not busy and self in self.connections:  # else it is a web socket by now
+            self.transport.abort()
+
+    def _tell(self) -> None:
+        now_s = self.loop.time()
+        if now_s - Connection._told_s > _TOLD_EVERY_S:
+            Connection._told_s = now_s
+            log.warning("too many connections", most=MOST_CONNECTIONS, address=self.client)

@@ -1,0 +1,258 @@
+"""Whoever means ill, or leaves in the middle of it: what they cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from dubarr_watch.errors import IllegalTransition
+from dubarr_watch.web import connections
+from dubarr_watch.web.api import uploading
+from dubarr_watch.web.connections import Connection
+from dubarr_watch.web.desk import uploads
+from tests.composing import eventually, make_talk, names
+from tests.web.sites import PASSWORD, USER, Site, Told, open_site
+
+BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+
+def opened(site: Site) -> socket.socket:
+    """Return a bare connection to a site."""
+    return socket.create_connection(("127.0.0.1", int(site.url.rpartition(":")[2])), timeout=20)
+
+
+def ended(connection: socket.socket) -> bool:
+    """Wait until the other side has ended a connection."""
+    with suppress(ConnectionError):
+        while connection.recv(65536):
+            pass
+    return True
+
+
+def _served(site: Site) -> bool:
+    with site.anybody() as nobody, suppress(httpx.TransportError):
+        return nobody.get("/health").status_code == 200
+    return False
+
+
+def cut_off(connection: socket.socket, drip: bytes) -> bool:
+    """Tell whether a connection ends while something is sent again and again, or nothing."""
+    connection.settimeout(0.02)
+    deadline_s = time.monotonic() + 10
+    while time.monotonic() < deadline_s:
+        try:
+            connection.sendall(drip)
+            if not connection.recv(65536):
+                return True
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return True
+    return False
+
+
+class TestConnections:
+    @pytest.mark.parametrize(
+        "begin",
+        [
+            b"",
+            b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+            b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n",
+        ],
+        ids=["silent", "slow head", "slow body of one who was not let in"],
+    )
+    def test_one_that_asks_nothing_is_ended_however_slowly_it_drips(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, begin: bytes
+    ) -> None:
+        monkeypatch.setattr(connections, "REQUEST_S", 0.5)
+        before_s = time.monotonic()
+        with opened(site) as slow:
+            slow.sendall(begin)
+            assert cut_off(slow, b"x" if begin else b"")
+        assert time.monotonic() - before_s < 5
+
+    def test_one_that_is_used_is_kept(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A web socket and a stream go on, though they ask nothing more."""
+        monkeypatch.setattr(connections, "REQUEST_S", 0.3)
+        url = f"ws{site.url.removeprefix('http')}/ws/logs"
+        with (
+            connect(url, additional_headers={"Authorization": BASIC}, proxy=None) as ws,
+            site.client.stream("GET", "/api/v1/events") as answer,
+        ):
+            ticks = answer.iter_lines()
+            deadline_s = time.monotonic() + 1.0
+            while time.monotonic() < deadline_s:
+                site.desk.tell("task", "{}")
+                assert next(ticks) is not None
+                ws.ping().wait(5)
+            assert site.app.state.wire.logs.listeners == 1
+
+    def test_only_so_many_are_open_and_who_is_in_is_served(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connections, "MOST_CONNECTIONS", 5)
+        monkeypatch.setattr(Connection, "_told_s", float("-inf"))
+        with open_site(tmp_path) as site:
+            assert site.client.get("/health").status_code == 200  # one, kept alive
+            with ExitStack() as many, capture_logs() as logs:
+                for _ in range(4):
+                    many.enter_context(opened(site))
+                assert site.client.get("/api/v1/status").status_code == 200
+                for _ in range(2):
+                    assert ended(many.enter_context(opened(site)))
+                assert [one["event"] for one in logs] == ["too many connections"]
+                assert site.client.get("/api/v1/status").status_code == 200
+            eventually(lambda: _served(site), "room again")
+
+    def test_a_head_has_an_end(self, site: Site) -> None:
+        with opened(site) as endless:
+            endless.sendall(b"GET / HTTP/1.1\r\n")
+            assert cut_off(endless, b"X-Long: " + b"y" * 10_000 + b"\r\n")
+
+    def test_no_more_listen_to_the_log_than_may(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("dubarr_watch.web.live.channel.MOST_LISTENERS", 0)
+        url = f"ws{site.url.removeprefix('http')}/ws/logs"
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(url, additional_headers={"Authorization": BASIC}, proxy=None)
+
+
+@pytest.fixture
+def folder(site: Site) -> Iterator[Path]:
+    yield site.shop.videos
+    for path in site.shop.videos.iterdir():
+        path.unlink()
+
+
+class TestUploads:
+    def test_what_was_finished_is_not_emptied_by_the_next_of_its_name(
+        self, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The second opens the hidden file just before the first gives it its name."""
+        first = site.desk.uploads.begin("Film.mkv", "", None)
+        first.add(b"whole")
+        real_open = os.open
+
+        def open_then_finish(*asked: object) -> int:
+            handle = real_open(*asked)  # type: ignore[arg-type]
+            monkeypatch.setattr(uploads.os, "open", real_open)
+            first.finish()
+            return handle
+
+        monkeypatch.setattr(uploads.os, "open", open_then_finish)
+        with pytest.raises(IllegalTransition):
+            site.desk.uploads.begin("Film.mkv", "", None)
+        assert (folder / "Film.mkv").read_bytes() == b"whole"
+
+    def test_what_a_dead_one_finished_but_for_its_hidden_name_stays_whole(
+        self, site: Site, folder: Path
+    ) -> None:
+        dead = site.desk.uploads.begin("Film.mkv", "", None)
+        dead.add(b"whole")
+        os.link(folder / names(folder)[0], folder / "Moved.mkv")
+        dead._file.close()
+        again = site.desk.uploads.begin("Film.mkv", "", None)
+        again.add(b"again")
+        again.finish()
+        assert (folder / "Moved.mkv").read_bytes() == b"whole"
+        assert (folder / "Film.mkv").read_bytes() == b"again"
+        assert names(folder) == ["Film.mkv", "Moved.mkv"]
+
+    def test_a_link_that_somebody_laid_is_not_written_through(
+        self, site: Site, folder: Path, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "dubarr.db"
+        other.write_bytes(b"precious")
+        (folder / ".Film.mkv.dubarr-0.tmp").symlink_to(other)
+        answer = site.client.post("/upload", files={"file": ("Film.mkv", b"video")})
+        assert answer.status_code == 200, answer.text
+        assert other.read_bytes() == b"precious"
+        assert (folder / "Film.mkv").read_bytes() == b"video"
+        assert not (folder / "Film.mkv").is_symlink()
+
+    def test_one_that_stands_still_is_over_and_its_name_is_free(
+        self, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As of a telephone that left the house: its connection never ends."""
+        monkeypatch.setattr(uploading, "QUIET_S", 0.4)
+        head = (
+            f"POST /upload?name=Film.mkv HTTP/1.1\r\nHost: a\r\nAuthorization: {BASIC}\r\n"
+            "Content-Length: 1000000\r\n\r\n"
+        )
+        with opened(site) as gone:
+            gone.sendall(head.encode() + b"some")
+            eventually(lambda: names(folder) != [], "begun")
+            assert gone.recv(65536).startswith(b"HTTP/1.1 422")
+            eventually(lambda: names(folder) == [], "nothing left")
+            answer = site.client.post("/upload", files={"file": ("Film.mkv", b"whole")})
+            assert answer.status_code == 200, answer.text
+
+
+class TestTracks:
+    def test_a_link_in_the_place_of_a_track_gives_nothing_away(
+        self, site: Site, tmp_path: Path
+    ) -> None:
+        job = site.shop.dub(make_talk(site.shop.videos / "Linked.mkv"), "es").job
+        track = site.shop.track(job)
+        secret = tmp_path / "api-key"
+        secret.write_text("made-up secret")
+        track.unlink()
+        track.symlink_to(secret)
+        try:
+            for path in (f"/download/{job.id}",
+                         f"/api/v1/videos/{job.video.id}/tracks/es/sidecar"):  # fmt: skip
+                assert site.problem(site.client.get(path))["status"] == 404
+            answer = site.client.delete(f"/api/v1/videos/{job.video.id}/tracks/es/sidecar")
+            assert site.problem(answer)["status"] == 404
+            assert secret.exists()
+        finally:
+            for left in site.shop.videos.iterdir():
+                left.unlink()
+
+
+class TestErrors:
+    def test_what_nobody_foresaw_is_a_problem_without_details(self, tmp_path: Path) -> None:
+        def break_down(payload: object) -> None:
+            raise RuntimeError("/app/config/dubarr.db made-up secret")
+
+        with open_site(tmp_path, Told(hear=break_down)) as site, capture_logs() as logs:  # type: ignore[arg-type]
+            answer = site.client.post("/webhook", json={})
+            told = site.problem(answer)
+        assert told["status"] == 500
+        assert "made-up" not in answer.text
+        assert "/app" not in answer.text
+        assert "content-security-policy" in answer.headers
+        assert any(one["event"] == "request failed" for one in logs)
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2f..%2fapp.py",
+         "/static//etc/passwd", "/download/..%2f1", "/api/v1/videos/1/tracks/..%2f..%2f/sidecar",
+         "/api/v1/jobs/1/reports/..%2f..%2fapi-key", "/debug/1/..%2f..%2fapi-key"],
+    )  # fmt: skip
+    def test_no_path_leads_out(self, site: Site, path: str) -> None:
+        async def ask() -> bytes:  # httpx would tidy the path up
+            reading, writing = await asyncio.open_connection(
+                "127.0.0.1", int(site.url.rpartition(":")[2])
+            )
+            head = f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: {BASIC}\r\n"
+            writing.write(f"{head}Connection: close\r\n\r\n".encode())
+            answer = await reading.read()
+            writing.close()
+            return answer
+
+        status = asyncio.run(ask()).split(b" ", 2)[1]
+        assert status in (b"404", b"422"), status
