@@ -12,13 +12,13 @@ import structlog
 
 from dubarr_watch.errors import CannotDub, IllegalTransition, PublishError, printable
 from dubarr_watch.languages import Language
-from dubarr_watch.library.asking import FORBIDDEN, GONE, REPLACED, Ask, Asking
+from dubarr_watch.library.asking import FORBIDDEN, GONE, GOOD, REPLACED, Ask, Asking
 from dubarr_watch.library.naming import fingerprint, sidecar_path
-from dubarr_watch.library.readiness import NotReady, examine, languages_left
+from dubarr_watch.library.readiness import Left, NotReady, examine, languages_left
 from dubarr_watch.library.scanner import SeenFile
 from dubarr_watch.media import Probe
 from dubarr_watch.settings import OutputMode, Settings
-from dubarr_watch.store.records import JobState, VideoRecord, VideoState
+from dubarr_watch.store.records import JobOptions, JobRecord, JobState, VideoRecord, VideoState
 from dubarr_watch.store.store import Store
 
 _LOG = structlog.get_logger(__name__)
@@ -154,8 +154,37 @@ class Arrival:
             output.kind == "mux" for output in self._store.outputs.by_fingerprint(video.fingerprint)
         )
 
-    def _queue(self, video: VideoRecord, ask: Ask, found: Probe) -> bool:
-        left = languages_left(
+    def order(
+        self, video: VideoRecord, languages: Sequence[Language], options: JobOptions
+    ) -> JobRecord:
+        """Queue what somebody asks of a known video; returns the job that does it, or has done it.
+
+        Raises:
+            CannotDub: A `.nodub` forbids it, or it has no sound or no pictures.
+            NotReady: It cannot be dubbed as it is now.
+            PublishError: No track of it could be named.
+        """
+        forbidden = self._asking.forbidden_by(video.path)
+        if forbidden is not None:
+            raise CannotDub(f"{FORBIDDEN} {printable(forbidden)}.", path=video.path)
+        ask = Ask(tuple(languages), options)
+        self._assert_nameable(video.path, ask)
+        left = self._left(video, ask, examine(video.path, self._probe, patient=True))
+        with self._store.transaction():
+            if left.languages:
+                codes = [language.code for language in left.languages]
+                return self._store.jobs.enqueue(video.id, codes, options)
+            codes = [language.code for language in languages]
+            for job in self._store.jobs.for_video(video.id):
+                if job.state in GOOD and set(codes) <= set(job.languages):
+                    return job
+            reason = " ".join(left.reasons)
+            return self._store.jobs.enqueue(
+                video.id, codes, options, state=JobState.SKIPPED, reason=reason
+            )
+
+    def _left(self, video: VideoRecord, ask: Ask, found: Probe) -> Left:
+        return languages_left(
             found,
             ask.languages,
             again=ask.options.again,
@@ -163,6 +192,9 @@ class Arrival:
             told=self._store.spoken.of(video.path),
             published=lambda language: self._published(video, ask, language),
         )
+
+    def _queue(self, video: VideoRecord, ask: Ask, found: Probe) -> bool:
+        left = self._left(video, ask, found)
         request = ask.request.id if ask.request else None
         refused = [language for language in left.languages if self._refusal(language)]
         wanted = [language for language in left.languages if language not in refused]

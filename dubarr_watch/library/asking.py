@@ -24,7 +24,7 @@ _LOG = structlog.get_logger(__name__)
 GONE = "The video was deleted before its dub began."
 REPLACED = "The video was replaced by another version."
 FORBIDDEN = "Forbidden by"
-_GOOD = (JobState.DONE, JobState.DONE_WITH_WARNINGS, JobState.SKIPPED)
+GOOD = (JobState.DONE, JobState.DONE_WITH_WARNINGS, JobState.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class Asking:
             reasons += [
                 f"{name}{job.reason or job.state.capitalize()}"
                 for job in ours
-                if job.state not in _GOOD and not _redone(job, ours)
+                if job.state not in GOOD and not _redone(job, ours)
             ]
         if not served and not reasons:
             return None
@@ -288,7 +288,7 @@ def _serves(job: JobRecord, request: RequestRecord) -> bool:
 def _redone(job: JobRecord, jobs: Sequence[JobRecord]) -> bool:
     """Tell whether a later job did well what this one did not."""
     return any(
-        later.id > job.id and later.state in _GOOD and set(job.languages) <= set(later.languages)
+        later.id > job.id and later.state in GOOD and set(job.languages) <= set(later.languages)
         for later in jobs
     )
 

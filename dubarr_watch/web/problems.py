@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from dubarr_watch import errors
 from dubarr_watch.errors import DubarrError, printable
+from dubarr_watch.library.readiness import NotReady
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -23,7 +24,9 @@ _STATUS: tuple[tuple[type[DubarrError], HTTPStatus], ...] = (
     (errors.IllegalTransition, HTTPStatus.CONFLICT),
     (errors.WrongUsage, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.CannotDub, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NotReady, HTTPStatus.CONFLICT),
     (errors.DiskFull, HTTPStatus.INSUFFICIENT_STORAGE),
+    (errors.PublishError, HTTPStatus.CONFLICT),
     (errors.UserMustProvide, HTTPStatus.CONFLICT),
     (errors.StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
 )

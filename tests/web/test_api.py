@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from dubarr_watch.store.records import JobState
+from dubarr_watch.store.records import JobRecord, JobState
 from tests.composing import eventually, make_talk
 from tests.web.sites import Site
 
@@ -12,6 +14,16 @@ from tests.web.sites import Site
 @pytest.fixture(scope="module")
 def film(site: Site) -> int:
     return site.shop.record(make_talk(site.shop.videos / "Film.mkv")).id
+
+
+@pytest.fixture(scope="module")
+def talk(site: Site) -> Path:
+    return make_talk(site.shop.videos / "Talk.mkv", language="en")
+
+
+@pytest.fixture(scope="module")
+def done(site: Site, talk: Path) -> JobRecord:
+    return site.shop.dub(talk, "es").job
 
 
 class TestVideos:
@@ -64,6 +76,57 @@ class TestJobs:
         told = site.problem(site.client.post("/api/v1/jobs", json=body))
         assert told["status"] == 422
         assert "German" in told["detail"] + told["hint"]
+
+
+class TestAskingForWhatIsThere:
+    """As with a marker: what a video has is not made again, and asking is answered by what was."""
+
+    def test_the_job_that_did_it_answers(self, site: Site, done: JobRecord) -> None:
+        before = site.get("/api/v1/jobs")["total"]
+        for _ in range(3):
+            told = site.post("/api/v1/jobs", {"path": "Talk.mkv", "languages": ["es"]})
+            assert (told["id"], told["state"]) == (done.id, "done")
+        assert site.get("/api/v1/jobs")["total"] == before
+
+    def test_only_what_is_lacking_is_dubbed(self, site: Site, done: JobRecord) -> None:
+        told = site.post("/api/v1/jobs", {"path": "Talk.mkv", "languages": ["es", "en", "pt"]})
+        assert (told["languages"], told["state"]) == (["pt"], "queued")
+        site.post(f"/api/v1/jobs/{told['id']}/cancel")
+
+    def test_again_makes_it_once_more(self, site: Site, done: JobRecord) -> None:
+        body = {"path": "Talk.mkv", "languages": ["es"], "again": True}
+        told = site.post("/api/v1/jobs", body)
+        assert told["id"] != done.id
+        assert site.post("/api/v1/jobs", body)["id"] == told["id"]
+        site.post(f"/api/v1/jobs/{told['id']}/cancel")
+
+    def test_what_it_speaks_already_is_passed_over_once(self, site: Site, done: JobRecord) -> None:
+        asked = {"path": "Talk.mkv", "languages": ["en"]}
+        told = site.post("/api/v1/jobs", asked)
+        assert (told["state"], told["reason"]) == ("skipped", "It is spoken in English.")
+        between = site.post("/api/v1/jobs", {"path": "Talk.mkv", "languages": ["it"]})
+        assert site.post("/api/v1/jobs", asked)["id"] == told["id"]
+        site.post(f"/api/v1/jobs/{between['id']}/cancel")
+
+    def test_a_track_that_somebody_deleted_is_made_again(self, site: Site, done: JobRecord) -> None:
+        answer = site.client.delete(f"/api/v1/videos/{done.video.id}/tracks/es/sidecar")
+        assert answer.status_code == 204
+        told = site.post("/api/v1/jobs", {"path": "Talk.mkv", "languages": ["es"]})
+        assert told["id"] != done.id
+        assert told["state"] == "queued"
+        site.post(f"/api/v1/jobs/{told['id']}/cancel")
+
+    def test_what_cannot_be_dubbed_is_told_at_once(self, site: Site, talk: Path) -> None:
+        half = site.shop.videos / "Half.mkv"
+        half.write_bytes(talk.read_bytes()[:9000])
+        site.shop.record(half)
+        answer = site.client.post("/api/v1/jobs", json={"path": "Half.mkv", "languages": ["es"]})
+        assert site.problem(answer)["status"] == 409
+        forbidding = site.shop.videos / "Half.mkv.nodub"
+        forbidding.touch()
+        answer = site.client.post("/api/v1/jobs", json={"path": "Half.mkv", "languages": ["es"]})
+        told = site.problem(answer)
+        assert (told["status"], "Half.mkv.nodub" in told["detail"]) == (422, True)
 
 
 class TestProblems:

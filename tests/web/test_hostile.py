@@ -21,7 +21,6 @@ from dubarr_watch.errors import IllegalTransition
 from dubarr_watch.web import connections
 from dubarr_watch.web.api import uploading
 from dubarr_watch.web.connections import Connection
-from dubarr_watch.web.desk import uploads
 from tests.composing import eventually, make_talk, names
 from tests.web.sites import PASSWORD, USER, Site, Told, open_site
 
@@ -148,11 +147,11 @@ class TestUploads:
 
         def open_then_finish(*asked: object) -> int:
             handle = real_open(*asked)  # type: ignore[arg-type]
-            monkeypatch.setattr(uploads.os, "open", real_open)
+            monkeypatch.setattr(os, "open", real_open)
             first.finish()
             return handle
 
-        monkeypatch.setattr(uploads.os, "open", open_then_finish)
+        monkeypatch.setattr(os, "open", open_then_finish)
         with pytest.raises(IllegalTransition):
             site.desk.uploads.begin("Film.mkv", "", None)
         assert (folder / "Film.mkv").read_bytes() == b"whole"

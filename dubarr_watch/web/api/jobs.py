@@ -34,8 +34,8 @@ def list_jobs(
 def add_job(desk: DeskOf, asked: shapes.NewJob) -> shapes.Job:
     """Ask for a video in some languages.
 
-    Asking for the same again while it is not done is the same job; a job that has not started
-    takes further languages on.
+    Asking for the same again is the same job, when it is done, too; a job that has not started
+    takes further languages on. Only what the video lacks is dubbed, unless `again` is set.
     """
     return desk.jobs.add(desk.videos.named(asked.video_id, asked.path), asked)
 

@@ -11,6 +11,9 @@ from dubarr_watch.dubbing.leftovers import remove_work
 from dubarr_watch.dubbing.redoing import language_to_redo
 from dubarr_watch.errors import CannotDub, IllegalTransition, NotInStore, WrongUsage
 from dubarr_watch.languages import parse_language
+from dubarr_watch.library.arrival import Arrival
+from dubarr_watch.library.asking import Asking
+from dubarr_watch.media import probe
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobOptions, JobState, Priority, VideoRecord, VideoState
 from dubarr_watch.store.store import Store
@@ -51,6 +54,9 @@ class JobDesk:
         self._settings = settings
         self._store = store
         self._works = works
+        self._arrival = Arrival(
+            settings, store, Asking(settings, store), probe, refusal=works.refusal
+        )
 
     def page(
         self, *, states: Sequence[JobState], limit: int, offset: int
@@ -79,12 +85,13 @@ class JobDesk:
         )
 
     def add(self, video: VideoRecord, asked: shapes.NewJob) -> shapes.Job:
-        """Ask for a video in some languages; asking twice is the same job.
+        """Ask for a video in some languages, as a marker does; asking twice is the same job.
 
         Raises:
             UnknownLanguage: One is none.
             WrongUsage: One cannot be dubbed into.
-            CannotDub: The video is not there any more.
+            CannotDub: The video is not there any more, is not to be dubbed, or cannot be.
+            NotReady: It cannot be dubbed as it is now.
         """
         if video.state is VideoState.MISSING:
             raise CannotDub("The video is not there any more.", path=video.path)
@@ -94,8 +101,7 @@ class JobDesk:
         if refusals:
             raise WrongUsage(" ".join(refusals))
         options = JobOptions(asked.mode, asked.style, asked.again, asked.priority)
-        codes = [language.code for language in languages]
-        job = self._store.jobs.enqueue(video.id, codes, options)
+        job = self._arrival.order(video, languages, options)
         self._works.ring()
         return shaping.job(job)
 
