@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from dubarr_watch.dubbing.codecs import most_bytes
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.muxing import publish_muxed
 from dubarr_watch.dubbing.passes import Watch
+from dubarr_watch.dubbing.places import places_for
 from dubarr_watch.dubbing.publishing import check_place, publish_file
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
@@ -25,15 +25,9 @@ from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, c
 from dubarr_watch.engines.base import Span
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
-from dubarr_watch.errors import DubarrError, printable
+from dubarr_watch.errors import printable
 from dubarr_watch.languages import Language, parse_language
-from dubarr_watch.library.naming import (
-    fingerprint,
-    sidecar_path,
-    subtitles_path,
-    temporary_name,
-)
-from dubarr_watch.media import probe
+from dubarr_watch.library.naming import fingerprint, sidecar_path, temporary_name
 from dubarr_watch.settings import OutputMode, Settings
 from dubarr_watch.store.records import JobRecord, JobState, OutputRecord, VideoRecord
 from dubarr_watch.store.store import Store
@@ -113,11 +107,11 @@ class Delivery:
 
     def _publish(self, dub: Dub) -> list[PublishedTrack]:
         tracks: list[PublishedTrack] = []
-        beside_it, subtitles = self._targets(dub)
+        places = places_for(self._check(), dub.language, self.store)
         if self.mode is not OutputMode.MUX:
             publish_sidecar(
                 dub.audio,
-                target=beside_it,
+                target=places.track,
                 language=dub.language,
                 duration_s=self.understood.audio.duration_s,
                 still_there=self._still_there,
@@ -125,20 +119,20 @@ class Delivery:
                 may_replace=True,
                 like=self._check().path,
             )
-            tracks.append(PublishedTrack(dub.language, beside_it, "sidecar"))
+            tracks.append(PublishedTrack(dub.language, places.track, "sidecar"))
             self._remember(tracks[-1])
         if self.settings.subtitles:
             written = self.work.folder / f"lines.{dub.language.code}.srt"
             write_srt(_cues(dub), written)
             publish_file(
                 written,
-                target=subtitles,
+                target=places.subtitles,
                 job=self.job.id,
                 still_there=self._still_there,
                 may_replace=True,
                 like=self._check().path,
             )
-            tracks.append(PublishedTrack(dub.language, subtitles, "subtitles"))
+            tracks.append(PublishedTrack(dub.language, places.subtitles, "subtitles"))
             self._remember(tracks[-1])
         return tracks
 
@@ -233,44 +227,6 @@ class Delivery:
     def _check(self) -> VideoRecord:
         return still_there(self.video.record, self.store)
 
-    def _targets(self, dub: Dub) -> tuple[Path, Path]:
-        """Return where the track and its subtitles go: names that are free or ours to replace."""
-        video, code = self._check(), dub.language.code
-        track, text = sidecar_path(video.path, code), subtitles_path(video.path, code)
-        ours = self._is_ours(track, dub.language) and not self._is_anothers(track, video)
-        # Subtitles do not say who wrote them; those beside a track of ours are ours.
-        also = (ours or self._is_known(text)) and not self._is_anothers(text, video)
-        return (
-            sidecar_path(video.path, code, taken_by_other=_is_there(track) and not ours),
-            subtitles_path(video.path, code, taken_by_other=_is_there(text) and not also),
-        )
-
-    def _is_ours(self, track: Path, language: Language) -> bool:
-        """Tell whether a track was made here: by record, else by its title."""
-        if self._is_known(track):
-            return True
-        try:
-            return any(s.title == language.track_title for s in probe(track).streams)
-        except (DubarrError, OSError):
-            return False
-
-    def _is_known(self, path: Path) -> bool:
-        return self.store.outputs.by_path(path) is not None
-
-    def _is_anothers(self, target: Path, video: VideoRecord) -> bool:
-        """Tell whether a file belongs to another video of the same stem in the folder."""
-        others = (
-            other
-            for other in self.store.videos.under(video.path.parent)
-            if other.path.stem == video.path.stem and other.path != video.path
-        )
-        return any(
-            output.path == target
-            for other in others
-            if other.path.exists()
-            for output in self.store.outputs.for_video(other.id)
-        )
-
     def _remember(self, track: PublishedTrack) -> None:
         self._record(track.path, track.path, track.language.code, track.kind)
         self.store.jobs.add_track(self.job.id, track.language.code, track.path, track.kind)
@@ -298,10 +254,6 @@ class Delivery:
             mtime_ns=stat.st_mtime_ns,
             fingerprint=fingerprint(video.path),
         )
-
-
-def _is_there(path: Path) -> bool:
-    return os.path.lexists(path)
 
 
 def _cues(dub: Dub) -> list[Cue]:

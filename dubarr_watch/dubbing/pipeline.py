@@ -21,8 +21,9 @@ from dubarr_watch.dubbing.recognition import Recognition
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
 from dubarr_watch.dubbing.room import check_room, work_bytes
 from dubarr_watch.dubbing.series_memory import SeriesMemory
+from dubarr_watch.dubbing.shares import StageReport, share_before
 from dubarr_watch.dubbing.together import AT_A_TIME, SharedProgress, make_each
-from dubarr_watch.dubbing.track import StageReport, TrackMaker, share_before
+from dubarr_watch.dubbing.track import TrackMaker
 from dubarr_watch.dubbing.understanding import Understanding
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video, open_video, still_there

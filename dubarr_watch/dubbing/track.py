@@ -22,6 +22,7 @@ from dubarr_watch.dubbing.pins import unmet_pins
 from dubarr_watch.dubbing.references import can_be_cloned
 from dubarr_watch.dubbing.report import line_reports
 from dubarr_watch.dubbing.series_memory import SeriesMemory
+from dubarr_watch.dubbing.shares import StageReport, share_before, stage_progress
 from dubarr_watch.dubbing.speaking import FittedTake, Part, Studio, speak_lines
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video
@@ -42,15 +43,8 @@ from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-STAGE_SHARES = {"analyse": 0.05, "translate": 0.3, "cast": 0.01, "synthesize": 0.54, "mix": 0.04,
-                "publish": 0.02, "report": 0.04}  # fmt: skip
-"""Share of a language's time that each stage takes; for progress only."""
-
 _NOT_UNDERSTOOD = frozenset({"espeak"})
 """Voices that Whisper base mishears where people understand them: half of its German lines."""
-
-StageReport = Callable[[str, float], None]
-"""Called with (stage, share of the language done)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,23 +273,6 @@ class TrackMaker:
         text = json.dumps(lines, ensure_ascii=False, indent=1)
         path = self.work.folder / f"lines.{language.code}.json"
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-def stage_progress(stage: str, report: StageReport) -> Progress:
-    """Return a callback that turns a stage's progress into a language's."""
-    before = share_before(stage)
-
-    def progress(done: float, total: float) -> None:
-        report(stage, before + STAGE_SHARES[stage] * (done / total if total > 0 else 0.0))
-
-    progress(0, 1)
-    return progress
-
-
-def share_before(stage: str) -> float:
-    """Return how much of a language is done when a stage begins."""
-    names = list(STAGE_SHARES)
-    return sum(STAGE_SHARES[name] for name in names[: names.index(stage)])
 
 
 def _left_silent(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> int:
