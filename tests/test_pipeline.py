@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from dubarr_watch.dubbing.levels import Loudness
+from dubarr_watch.dubbing.passes import run_pass
 from dubarr_watch.errors import DiskFull, EngineCrashed, NotWritable, SynthesisFailed, VideoChanged
 from dubarr_watch.media import probe
+from dubarr_watch.settings import MixStyle
 from dubarr_watch.store.records import JobRecord, JobState
 from tests.composing import (
     TONE_HZ,
@@ -211,6 +214,22 @@ class TestCheckpoints:
         assert shop.run(job).job.state is JobState.DONE
         assert track.stat().st_ino == before
 
+    def test_a_track_whose_mix_is_another_now_is_published_again(
+        self, shop: Shop, film: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also one that is exactly as loud as the one before."""
+        alike = Loudness(-23.0, -1.6)
+        monkeypatch.setattr("dubarr_watch.dubbing.mixing._rounded", lambda got: alike)
+        job = shop.enqueue(film, "es")
+        crash_at(shop, "voice_activity", 1)
+        shop.run(job)
+        mixed = shop.work(job) / "dub.es.mka"
+        before = shop.track(job).stat().st_ino
+        shop.set(mix_style=MixStyle.VOICEOVER)
+        assert shop.run(job).job.state is JobState.DONE
+        assert shop.track(job).stat().st_ino != before
+        assert (sound_of(shop.track(job)) == sound_of(mixed)).all()
+
     def test_a_video_renamed_between_two_runs_gets_its_track_beside_its_new_name(
         self, shop: Shop, film: Path
     ) -> None:
@@ -378,6 +397,44 @@ class TestPublishing:
         assert usual.read_bytes() == b"precious"
         assert ended.job.state is JobState.DONE
         assert shop.track(ended.job) == theirs
+
+    def test_both_of_our_names_taken_by_the_users_files_are_refused(
+        self, shop: Shop, film: Path
+    ) -> None:
+        theirs = [shop.videos / f"{name}.Dubarr.es.mka" for name in ("Film", "Film.mkv")]
+        for file in theirs:
+            file.write_bytes(b"precious")
+        ended = shop.dub(film)
+        assert [file.read_bytes() for file in theirs] == [b"precious"] * 2
+        assert ended.job.state is JobState.FAILED
+        assert "not one of mine" in ended.job.reason
+
+    def test_a_file_that_comes_while_the_track_is_written_is_left_alone(
+        self, shop: Shop, film: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        theirs = shop.videos / "Film.Dubarr.es.mka"
+
+        def slow(arguments: Any, *more: Any) -> None:
+            run_pass(arguments, *more)
+            theirs.write_bytes(b"precious")
+
+        monkeypatch.setattr("dubarr_watch.dubbing.track_file.run_pass", slow)
+        ended = shop.dub(film)
+        assert theirs.read_bytes() == b"precious"
+        assert ended.job.state is JobState.FAILED
+        monkeypatch.undo()
+        again = shop.dub(film)
+        assert again.job.state is JobState.DONE
+        assert theirs.read_bytes() == b"precious"
+
+    def test_a_file_that_the_user_put_in_the_place_of_our_track_is_left_alone(
+        self, shop: Shop, film: Path
+    ) -> None:
+        ours = shop.track(shop.dub(film).job)
+        ours.write_bytes(b"precious")
+        again = shop.dub(film)
+        assert ours.read_bytes() == b"precious"
+        assert again.job.state is JobState.DONE
 
     def test_a_dub_from_before_a_new_database_is_replaced(self, shop: Shop, film: Path) -> None:
         shop.dub(film)

@@ -10,7 +10,7 @@ from dubarr_watch.dubbing.codecs import most_bytes
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.muxing import publish_muxed
 from dubarr_watch.dubbing.passes import Watch
-from dubarr_watch.dubbing.places import places_for
+from dubarr_watch.dubbing.places import names_for
 from dubarr_watch.dubbing.publishing import check_place, publish_file
 from dubarr_watch.dubbing.report import Costs, Report, line_reports, report_path, summarize
 from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
@@ -100,39 +100,40 @@ class Delivery:
             PublishError: A file that is not ours has the name.
         """
         where = self._check().path  # a video that was renamed since has no track beside it yet
-        key = content_key(dub.fitted, dub.loudness, self.mode, self.settings.subtitles, where)
+        mixed = fingerprint(dub.audio)
+        key = content_key(dub.fitted, mixed, self.mode, self.settings.subtitles, where)
         return self.work.stage(
             "publish", dub.language.code, key, list[PublishedTrack], lambda: self._publish(dub)
         )
 
     def _publish(self, dub: Dub) -> list[PublishedTrack]:
         tracks: list[PublishedTrack] = []
-        places = places_for(self._check(), dub.language, self.store)
+        names = names_for(self._check(), dub.language, self.store)
         if self.mode is not OutputMode.MUX:
             publish_sidecar(
                 dub.audio,
-                target=places.track,
+                target=names.track.path,
                 language=dub.language,
                 duration_s=self.understood.audio.duration_s,
                 still_there=self._still_there,
                 job=self.job.id,
-                may_replace=True,
+                may_replace=names.track.ours,
                 like=self._check().path,
             )
-            tracks.append(PublishedTrack(dub.language, places.track, "sidecar"))
+            tracks.append(PublishedTrack(dub.language, names.track.path, "sidecar"))
             self._remember(tracks[-1])
         if self.settings.subtitles:
             written = self.work.folder / f"lines.{dub.language.code}.srt"
             write_srt(_cues(dub), written)
             publish_file(
                 written,
-                target=places.subtitles,
+                target=names.subtitles.path,
                 job=self.job.id,
                 still_there=self._still_there,
-                may_replace=True,
+                may_replace=names.subtitles.ours,
                 like=self._check().path,
             )
-            tracks.append(PublishedTrack(dub.language, places.subtitles, "subtitles"))
+            tracks.append(PublishedTrack(dub.language, names.subtitles.path, "subtitles"))
             self._remember(tracks[-1])
         return tracks
 
