@@ -18,7 +18,8 @@ class Tagged:
     Attributes:
         dub: Whether a tag asks for a dub at all.
         languages: Codes, in the tags' order; none means TARGET_LANGS.
-        never: Whether it must not be dubbed; stronger than every other tag.
+        never: Whether it must not be dubbed; stronger than every other tag. `nodub-de` says so,
+            too: rather no dub than one that somebody does not want.
         unclear: Words of these tags that name no language.
     """
 
@@ -39,6 +40,8 @@ def read_tags(tags: Iterable[str], target_langs: Iterable[Language]) -> Tagged:
     codes: dict[str, None] = {}
     unclear: list[str] = []
     for tag in ours:
+        if tag.startswith("nodub"):
+            continue
         for word in tag.split("-")[1:]:
             try:
                 codes[parse_language(word).code] = None
@@ -46,4 +49,5 @@ def read_tags(tags: Iterable[str], target_langs: Iterable[Language]) -> Tagged:
                 unclear.append(word)
     if "dub" in ours and codes:
         codes = dict.fromkeys((*(language.code for language in target_langs), *codes))
-    return Tagged(bool(codes) or "dub" in ours, tuple(codes), "nodub" in ours, tuple(unclear))
+    never = any(tag.startswith("nodub") for tag in ours)
+    return Tagged(bool(codes) or "dub" in ours, tuple(codes), never, tuple(unclear))

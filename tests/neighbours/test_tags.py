@@ -21,6 +21,7 @@ from dubarr_watch.neighbours.tags import Tagged, read_tags
         (("dub", "dub-de"), Tagged(dub=True, languages=("pl", "es", "de"))),
         (("nodub",), Tagged(never=True)),
         (("nodub", "dub-de"), Tagged(dub=True, languages=("de",), never=True)),
+        (("nodub-de",), Tagged(never=True)),
         (("dub-later",), Tagged(unclear=("later",))),
         (("dub-de-later",), Tagged(dub=True, languages=("de",), unclear=("later",))),
         (("dub-",), Tagged(unclear=("",))),
