@@ -64,6 +64,8 @@ class Upkeep:
                 self._once_a_day()
             except DubarrError as error:
                 log.error("upkeep", error=error)
+            except Exception:
+                log.exception("upkeep")
             if self._stopping.wait(self._look_every_s):
                 return
 

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from dubarr_watch import workshop
+from dubarr_watch.dubbing.keeping import Keeping
 from dubarr_watch.errors import UserMustProvide
 from dubarr_watch.settings import Settings, load_settings
 from dubarr_watch.store import Store
@@ -57,6 +58,25 @@ def test_a_copy_that_cannot_be_made_is_told_and_tried_again(
         in_the_way.unlink()
         eventually(lambda: len(copies(settings.database_path)) == 1, "copy")
         upkeep.stop()
+
+
+def test_what_nobody_expected_is_told_and_does_not_end_the_nights(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = [OSError("a disk that answers with errors")]
+
+    def prune(self: Keeping) -> list[int]:
+        if wrong:
+            raise wrong.pop()
+        return []
+
+    upkeep = Upkeep(settings, store, today=lambda: "2026-01-30", look_every_s=0.01)
+    with capture_logs() as logs:
+        monkeypatch.setattr(Keeping, "prune", prune)
+        upkeep._thread.start()
+        eventually(lambda: len(copies(settings.database_path)) == 1, "copy")
+        upkeep.stop()
+    assert [entry["log_level"] for entry in logs if entry["event"] == "upkeep"] == ["error"]
 
 
 def test_a_damaged_database_is_told(settings: Settings, store: Store) -> None:
