@@ -83,12 +83,12 @@ class Line:
             return None  # some say in words that all is well
 
     def _read(self, answer: httpx.Response) -> bytes:
-        body = b""
+        body = bytearray()
         for piece in answer.iter_bytes():
             body += piece
             if len(body) > MAX_ANSWER_BYTES:
                 raise NotTold(f"{self.label}'s answer has no end.")
-        return body
+        return bytes(body)
 
     def _must_be_good(self, answer: httpx.Response) -> None:
         status = answer.status_code
