@@ -15,6 +15,7 @@ from dubarr_watch.dubbing.workspace import JobControl, Workspace
 from dubarr_watch.errors import CannotDub, DiskFull, DubarrError, JobCancelled, worth_another_try
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import Settings
+from dubarr_watch.storage import as_disk_full
 from dubarr_watch.store.records import JobRecord, JobState, Priority
 from dubarr_watch.store.store import Store
 
@@ -103,6 +104,9 @@ class JobRunner:
                 log.warning("job failed", error=error, exc_info=not isinstance(error, CannotDub))
                 return self._failed(job, error, started)
             except Exception as error:
+                if isinstance(error, OSError) and (full := as_disk_full(error)):
+                    log.warning("job failed", error=full)
+                    return self._failed(job, full, started)
                 log.exception("job failed unexpectedly")
                 unexpected = DubarrError(
                     f"Something unexpected went wrong: {type(error).__name__}: {error}",

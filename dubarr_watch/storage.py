@@ -68,10 +68,8 @@ def plain_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise DiskFull(
-                "The disk is full.", hint="Free some space, then: dubarr-watch retry.", path=path
-            ) from error
+        if full := as_disk_full(error, path):
+            raise full from error
         if error.errno in _NO_PERMISSION:
             raise NotWritable(
                 f"This folder cannot be written to: {error.strerror}.",
@@ -79,3 +77,19 @@ def plain_os_errors(path: Path) -> Iterator[None]:
                 path=path.parent,
             ) from error
         raise PublishError(f"This file cannot be written: {error.strerror}.", path=path) from error
+
+
+def as_disk_full(error: OSError, path: Path | None = None) -> DiskFull | None:
+    """Return what an operating system's refusal means when space or quota ran out, else nothing.
+
+    Args:
+        error: The refusal.
+        path: What was written; nothing: the file that the error names.
+    """
+    if error.errno not in _NO_SPACE:
+        return None
+    if path is None and isinstance(error.filename, str | bytes):
+        path = Path(os.fsdecode(error.filename))
+    return DiskFull(
+        "The disk is full.", hint="Free some space, then: dubarr-watch retry.", path=path
+    )

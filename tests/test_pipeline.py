@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -301,6 +302,22 @@ class TestOneLanguageFails:
         assert (ended.job.state, ended.job.reason) == (JobState.QUEUED, reason)
         assert ended.job.attempts == 0
         assert shop.spy.count("translate") == 1
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+    def test_a_disk_that_is_full_for_any_small_file_stops_it_too(
+        self, shop: Shop, film: Path, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(path: Path, *arguments: Any, **options: Any) -> int:
+            raise OSError(number, os.strerror(number), str(path))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "write_text", full)
+            job = shop.enqueue(film, "es")
+            ended = shop.run(job)
+        assert isinstance(ended.error, DiskFull)
+        assert ended.error.path == shop.work(job) / "lines.es.json"
+        assert (ended.job.state, ended.job.attempts) == (JobState.QUEUED, 0)
+        assert shop.run(job).job.state is JobState.DONE
 
 
 class TestPublishing:
