@@ -11,6 +11,7 @@ from dubarr_watch.media.arguments import input_arguments
 from dubarr_watch.media.running import ends_with_us, widen_pipe
 from dubarr_watch.media.tools import ffmpeg_path
 from dubarr_watch.media.words import failed
+from dubarr_watch.settings import child_environment
 
 
 def decode_samples(
@@ -51,6 +52,7 @@ def decode_samples(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
+            env=child_environment(),
             start_new_session=True,
         )
         try:

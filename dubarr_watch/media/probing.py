@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dubarr_watch.errors import MediaError, NotAVideo
 from dubarr_watch.media.arguments import RESTRICTED, input_name
+from dubarr_watch.media.asking import TooMuchSaid, ask
 from dubarr_watch.media.tools import ffprobe_path
 from dubarr_watch.media.words import last_words, was_ended
 
-PROBE_TIMEOUT_S = 60
+PROBE_TIMEOUT_S = 60.0
+PROBE_BYTES = 32_000_000
+"""What ffprobe may tell about one file; 3,000 chapters are about one million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +84,35 @@ def probe(path: Path) -> Probe:
         "-show_format", "-show_streams", "-show_chapters", input_name(path),
     ]  # fmt: skip
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            timeout=PROBE_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
+        answer = ask(command, within_s=PROBE_TIMEOUT_S, most_bytes=PROBE_BYTES)
+    except TimeoutError:
         raise MediaError(
-            f"ffprobe did not answer within {PROBE_TIMEOUT_S} s.",
+            f"ffprobe did not answer within {PROBE_TIMEOUT_S:g} s.",
             hint="The file is probably damaged, or its disk does not answer.",
             path=path,
         ) from None
-    if done.returncode < 0:
-        raise was_ended("ffprobe", done.returncode, path)
-    if done.returncode != 0:
+    except TooMuchSaid:
+        raise MediaError(
+            f"ffprobe tells more than {PROBE_BYTES / 1e6:.0f} MB about this file.",
+            hint="The file is probably damaged.",
+            path=path,
+        ) from None
+    if answer.code < 0:
+        raise was_ended("ffprobe", answer.code, path)
+    if answer.code != 0:
         raise NotAVideo(
-            f"This is no media file that ffprobe understands: {last_words(done.stderr, path)}",
+            f"This is no media file that ffprobe understands: {last_words(answer.words, path)}",
             hint="If it is still being copied, it is looked at again when it has grown.",
             path=path,
         )
-    return _parse_probe(path, json.loads(done.stdout.decode("utf-8", "replace")))
+    try:
+        return _parse_probe(path, json.loads(answer.out.decode("utf-8", "replace")))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise MediaError(
+            "ffprobe answered what cannot be understood.",
+            hint="`ffprobe -version` should name version 5.1 or newer.",
+            path=path,
+        ) from error
 
 
 def _parse_probe(path: Path, found: dict[str, Any]) -> Probe:
@@ -146,9 +156,10 @@ def _parse_stream(entry: dict[str, Any]) -> Stream:
 
 def _number(text: object) -> float | None:
     try:
-        return float(str(text))
+        number = float(str(text))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _clock(text: str) -> float | None:

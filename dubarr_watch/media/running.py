@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from dubarr_watch.errors import DubarrError, JobCancelled, MediaInterrupted
+from dubarr_watch.media.asking import end_group
 from dubarr_watch.media.tools import ffmpeg_path
 from dubarr_watch.media.words import failed
+from dubarr_watch.settings import child_environment
 
 _FEEDER_END_S = 10
 _PIPE_BYTES = 2**20
+_PIECE_BYTES = 65_536
+_LINE_BYTES = 4096
 _KEPT_WORDS_BYTES = 1_000_000
 """How much of what ffmpeg says is kept; a damaged film makes it say hundreds of megabytes."""
 
@@ -52,22 +54,22 @@ def run_ffmpeg(
         JobCancelled: `cancelled` said so.
         Exception: Whatever `progress` or `stdin` raised; ffmpeg is ended.
     """
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            _command(arguments, fed=stdin is not None),
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,  # Ctrl-C is for us: it is we who end ffmpeg
-        )
-        watch = _Watch(process, duration_s, progress)
-        feeder = _Feeder(process, stdin) if stdin else None
-        try:
-            early_end = watch.wait(cancelled or (lambda: False), stall_s)
-        finally:
-            _end(process, watch, feeder)
-        errors.seek(max(0, errors.seek(0, os.SEEK_END) - _KEPT_WORDS_BYTES))
-        words = errors.read()
+    process = subprocess.Popen(
+        _command(arguments, fed=stdin is not None),
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=child_environment(),
+        start_new_session=True,  # Ctrl-C is for us: it is we who end ffmpeg
+    )
+    said = _Words(process)
+    watch = _Watch(process, duration_s, progress)
+    feeder = _Feeder(process, stdin) if stdin else None
+    try:
+        early_end = watch.wait(cancelled or (lambda: False), stall_s)
+    finally:
+        _end(process, watch, feeder)
+        words = said.all()
     if isinstance(early_end, DubarrError) and early_end.path is None:
         early_end.path = path
     if early_end is not None:
@@ -97,8 +99,7 @@ def _command(arguments: Sequence[str | Path], *, fed: bool) -> list[str]:
 
 
 def _end(process: subprocess.Popen[bytes], watch: _Watch, feeder: _Feeder | None) -> None:
-    if process.poll() is None:
-        process.kill()
+    end_group(process)
     process.wait()
     watch.join()
     if feeder:
@@ -158,7 +159,7 @@ class _Watch:
         if stdout is None:
             return
         with stdout:
-            for raw in stdout:
+            for raw in iter(lambda: stdout.readline(_LINE_BYTES), b""):
                 name, _, value = raw.decode("ascii", "replace").strip().partition("=")
                 # ffmpeg repeats both twice a second for as long as it lives, moving or not.
                 if name in {"out_time_us", "total_size"} and value != self._positions.get(name):
@@ -174,6 +175,29 @@ class _Watch:
             self._progress(min(done_s, self._duration_s or done_s), self._duration_s)
         except Exception as error:  # noqa: BLE001 - handed to the caller, who raises it
             self._error = error
+
+
+class _Words:
+    """Keeps the end of what ffmpeg says."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._pipe = process.stderr
+        self._kept = bytearray()
+        self._thread = threading.Thread(target=self._read, name="ffmpeg-words", daemon=True)
+        self._thread.start()
+
+    def all(self) -> bytes:
+        """Wait for the last of it and return it."""
+        self._thread.join()
+        return bytes(self._kept)
+
+    def _read(self) -> None:
+        if self._pipe is None:
+            return
+        with self._pipe as pipe:
+            while piece := pipe.read(_PIECE_BYTES):
+                self._kept += piece
+                del self._kept[:-_KEPT_WORDS_BYTES]
 
 
 class _Feeder:

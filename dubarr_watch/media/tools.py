@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from dubarr_watch.errors import ToolMissing
+from dubarr_watch.media.asking import TooMuchSaid, ask
 
 _ANSWER_WITHIN_S = 60
+_LISTING_BYTES = 4_000_000
 
 
 @functools.cache
@@ -40,20 +41,18 @@ def tool_listing(tool: str, question: str) -> str:
         ToolMissing: It cannot be run.
     """
     try:
-        done = subprocess.run(
-            [tool, "-hide_banner", question],
-            capture_output=True,
-            timeout=_ANSWER_WITHIN_S,
-            check=True,
-            stdin=subprocess.DEVNULL,
+        answer = ask(
+            [tool, "-hide_banner", question], within_s=_ANSWER_WITHIN_S, most_bytes=_LISTING_BYTES
         )
-    except (OSError, subprocess.SubprocessError) as error:
+        if answer.code != 0:
+            raise OSError(f"exit status {answer.code}")
+    except (OSError, TooMuchSaid) as error:
         raise ToolMissing(
             f"{Path(tool).name} is there but cannot be run.",
             hint="Install ffmpeg 5.1 or newer (on Debian: apt install ffmpeg).",
             path=Path(tool),
         ) from error
-    return done.stdout.decode("utf-8", "replace")
+    return answer.out.decode("utf-8", "replace")
 
 
 def _find_tool(name: str) -> str:

@@ -6,7 +6,7 @@ import re
 import signal
 from pathlib import Path
 
-from dubarr_watch.errors import MediaError, MediaInterrupted
+from dubarr_watch.errors import MediaError, MediaInterrupted, printable
 from dubarr_watch.media.arguments import input_name
 
 _TAIL_BYTES = 4000
@@ -36,4 +36,4 @@ def last_words(stderr: bytes, path: Path) -> str:
     telling = [line for line in lines if not _SUMMARY.search(line)] or lines
     if not telling:
         return "it said nothing."
-    return f"{telling[-1].removeprefix('it: ').rstrip('.')[:300]}."
+    return f"{printable(telling[-1].removeprefix('it: ').rstrip('.')[:300])}."
