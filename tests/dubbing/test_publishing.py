@@ -280,19 +280,28 @@ class TestRealMounts:
         assert "Mount the folder writable" in done.stdout
         assert done.stdout.endswith("[]\n")
 
-    @pytest.mark.parametrize(("spare", "words"), [(0, "needed"), (-(10**9), "ran full")])
-    def test_full_disk(self, library: Path, tmp_path: Path, spare: int, words: str) -> None:
-        """A full disk is told before the work, or when it fills up during the work."""
+    @pytest.mark.parametrize(
+        ("taken", "spare", "words"),
+        [
+            (900, 0, "DiskFull There is not enough space"),
+            (900, -(10**9), "DiskFull The disk or the quota ran full"),
+            (0, 10**6, "PublishError This disk is too small"),
+        ],
+    )
+    def test_full_disk(
+        self, library: Path, tmp_path: Path, taken: int, spare: int, words: str
+    ) -> None:
+        """A full disk is told before the work, or when it fills up; one too small for ever too."""
         dub = make_dub(tmp_path / "dub.mka", seconds=30)
         (tmp_path / "p.py").write_text(_PUBLISH)
         done = _in_namespace(
-            'mount -t tmpfs -o size=100k none "$1" && PYTHONPATH=. '
+            'mount -t tmpfs -o size=1000k none "$1" && '
+            f'head -c {taken}k /dev/zero > "$1/other" && PYTHONPATH=. '
             f'"$2" {tmp_path}/p.py "$1" {dub} 30 {spare}',
             tmp_path,
         )
-        assert "DiskFull" in done.stdout, done.stderr
-        assert words in done.stdout
-        assert done.stdout.endswith("[]\n")
+        assert words in done.stdout, done.stderr
+        assert done.stdout.endswith("['other']\n")
 
 
 class TestCrash:

@@ -23,6 +23,7 @@ pytest.importorskip("demucs", reason="needs the packages of the full profile: ma
 pytest.importorskip("pyannote.audio", reason="needs the packages of the full profile: make full")
 
 from dubarr_watch import workshop
+from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.engines.full_packages import full_packages_missing
 from dubarr_watch.engines.registry import EngineSpecs, specs_for
 from dubarr_watch.library.naming import fingerprint
@@ -112,7 +113,10 @@ def dubbed(models: Path, video: Path, tmp_path_factory: pytest.TempPathFactory) 
         specs = specs_for(profile, settings)
         assert specs.separator is not None
         kind = replace(specs.separator, target="tests.full_separator:KindSeparator")
-        return replace(specs, separator=kind)
+        # The model of voice prints is the embedded profile's own, tested there.
+        printer = EngineSpec("dubarr_watch.engines.fake_printer:FakePrinter")
+        diarizer = replace(specs.diarizer, target="tests.full_diarizer:KindDiarizer")
+        return replace(specs, separator=kind, printer=printer, diarizer=diarizer)
 
     with OpenAIServer().running() as service, pytest.MonkeyPatch.context() as patch:
         patch.setattr(workshop, "specs_for", kind_specs)
@@ -160,8 +164,8 @@ def test_the_job_is_done(dubbed: Dubbed) -> None:
 
 def test_every_stage_of_the_full_profile_ran(dubbed: Dubbed) -> None:
     assert dubbed.stages == [
-        "extract", "separate", "transcribe", "diarize", "lines", "references", "analyse",
-        "translate", "cast", "synthesize", "mix", "publish", "report",
+        "extract", "separate", "transcribe", "diarize", "lines", "voices", "references",
+        "analyse", "translate", "cast", "synthesize", "mix", "publish", "report",
     ]  # fmt: skip
 
 
