@@ -164,7 +164,7 @@ def test_the_job_is_done(dubbed: Dubbed) -> None:
 
 def test_every_stage_of_the_full_profile_ran(dubbed: Dubbed) -> None:
     assert dubbed.stages == [
-        "extract", "separate", "transcribe", "diarize", "lines", "voices", "references",
+        "extract", "separate", "transcribe", "diarize", "lines", "voices", "references", "people",
         "analyse", "translate", "cast", "synthesize", "mix", "publish", "report",
     ]  # fmt: skip
 
