@@ -36,7 +36,7 @@ COMPILE = --quiet --universal --generate-hashes --no-header \
 # Once `make full` was asked for, every set-up is a full one: two sets are never mixed.
 FULL = $(wildcard .tools/full)
 
-.PHONY: help setup full models demo run test browser lint format benchmark requirements clean
+.PHONY: help setup full models demo run test browser lint format benchmark soak requirements clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -165,6 +165,9 @@ format: setup ## Let ruff tidy up
 benchmark: models ## The embedded profile on a three-minute talk: a table of figures
 	@$(FOLDERS)
 	.venv/bin/python -m benchmarks.embedded
+
+soak: full ## Kills by the hundred and a week of 5,000 jobs, on fakes: a table of figures (hours)
+	@.venv/bin/python -m benchmarks.soak --save
 
 # Recompiled when dependencies change. The files hold names, versions and hashes, and no addresses,
 # so that they work with whatever index a machine is set up for.

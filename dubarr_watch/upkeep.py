@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from dubarr_watch.dubbing.keeping import is_kept
+from dubarr_watch.dubbing.leftovers import remove_work
 from dubarr_watch.errors import DubarrError
 from dubarr_watch.runner import keeping_of
 from dubarr_watch.settings import Settings
+from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
 
@@ -27,7 +29,7 @@ class Upkeep:
     """A thread that copies the database once a day and clears what is kept too long.
 
     Args:
-        settings: CONFIG_DIR, DEBUG_MODE, KEEP_WORK_DAYS and KEEP_WORK_GIB.
+        settings: CONFIG_DIR, DEBUG_MODE, KEEP_WORK_DAYS, KEEP_WORK_GIB and HISTORY_DAYS.
         store: What is looked after.
         today: The local date, as in `2026-01-31`.
         look_every_s: How soon a new day is noticed.
@@ -75,6 +77,7 @@ class Upkeep:
             return
         if not self._settings.debug_mode:
             keeping_of(self._settings, self._store).prune()
+        self._forget_history()
         copy = self._store.backups.make(today)
         if copy is None:
             log.error(
@@ -85,6 +88,16 @@ class Upkeep:
         else:
             log.info("database copied", copy=copy)
         self._store.meta.set(_LAST_COPY, today)
+
+    def _forget_history(self) -> None:
+        days = self._settings.history_days
+        if not days:
+            return
+        jobs = self._store.history.prune(utc_now() - timedelta(days=days))
+        for job in jobs:
+            remove_work(self._settings, job, reports=True)
+        if jobs:
+            log.info("history forgotten", jobs=len(jobs))
 
     def _clear_leftovers(self) -> None:
         """Remove work folders of jobs that are over or unknown, but for what `redo` needs."""

@@ -73,6 +73,7 @@ DOCUMENTED = {
     "QA_FAIL_SHARE": "0.3",
     "KEEP_WORK_DAYS": "7",
     "KEEP_WORK_GIB": "20",
+    "HISTORY_DAYS": "365",
     "PATH_MAP": "",
     "MEDIA_PATH_MAP": "",
     "JELLYFIN_URL": "",

@@ -14,6 +14,7 @@ from dubarr_watch.errors import UserMustProvide
 from dubarr_watch.settings import Settings, load_settings
 from dubarr_watch.store import Store
 from dubarr_watch.store.backups import copies
+from dubarr_watch.store.records import JobOptions, JobState, VideoState
 from dubarr_watch.upkeep import Upkeep
 from tests.library.conftest import eventually
 
@@ -97,6 +98,21 @@ def test_work_of_unknown_jobs_goes_at_the_start(settings: Settings, store: Store
     upkeep.start()
     upkeep.stop()
     assert list(settings.work_dir.iterdir()) == []
+
+
+def test_each_day_old_history_goes_with_its_reports(settings: Settings, store: Store) -> None:
+    settings.reports_dir.mkdir()
+    video = store.videos.record(Path("/videos/Gone.mkv"), 1, 1, "x", VideoState.ARRIVED)
+    job = store.jobs.enqueue(video.id, ["es"], JobOptions(), state=JobState.FAILED, reason="No.")
+    store.videos.mark_missing([video.id])
+    report = settings.reports_dir / f"{job.id}.es.json"
+    report.touch()
+    for day, days_kept, left in (("30", 365, True), ("31", 0, True), ("32", 1e-9, False)):
+        kept = settings.model_copy(update={"history_days": days_kept})
+        upkeep = Upkeep(kept, store, today=f"2026-01-{day}".format)
+        upkeep.start()
+        upkeep.stop()
+        assert bool(store.jobs.recent()) == report.exists() == left, days_kept
 
 
 class TestDatabaseOnANetwork:

@@ -49,3 +49,10 @@ class QualitySettings(BaseSettings):
         le=100000,
         description="space that finished jobs may hold for redo, in GiB; the oldest go first",
     )
+    history_days: float = Field(
+        365,
+        ge=0,
+        le=36500,
+        description="days that jobs stay known, with reports, whose video is gone or that a later "
+        "job did again; 0: for ever",
+    )

@@ -16,6 +16,7 @@ from dubarr_watch.store.database import Database, opening_lock
 from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.figures import Figures
 from dubarr_watch.store.glossary import Glossary
+from dubarr_watch.store.history import History
 from dubarr_watch.store.inbox import InboxRows
 from dubarr_watch.store.jobs import Jobs
 from dubarr_watch.store.leases import Leases, Needs
@@ -67,6 +68,7 @@ class Store:
         self.requests = Requests(database)
         self.jobs = Jobs(database)
         self.recovery = Recovery(database, self.jobs)
+        self.history = History(database, self.jobs)
         self.checkpoints = Checkpoints(database)
         self.outputs = Outputs(database)
         self.notifications = Notifications(database)

@@ -14,6 +14,5 @@ def test_nothing_is_lost_by_twenty_deaths(tmp_path: Path) -> None:
     """A third of them at a step of publishing, each step once."""
     harness = Harness(tmp_path, SEED, NAMED[::3])
     harness.run(KILLS)
-    print(dict(harness.kills), f"stopped in {harness.stop_s:.1f} s")  # noqa: T201
     assert harness.damage.found == {}
     assert sum(harness.kills.values()) == KILLS

@@ -1,0 +1,47 @@
+"""What is forgotten in time, so that the database does not grow for ever."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from dubarr_watch.store.database import Database
+from dubarr_watch.store.fields import TimeField
+from dubarr_watch.store.jobs import Jobs
+
+# A job that still says what was done for a video stays, however old: without it the video, or the
+# folder's standing order, would be taken for one that nobody has dealt with.
+_OLD_JOBS = """
+SELECT old.id FROM jobs AS old JOIN videos ON videos.id = old.video_id
+WHERE old.finished_at < ? AND old.owner = '' AND old.state NOT IN ('queued', 'waiting', 'running')
+AND (videos.missing OR EXISTS (
+    SELECT 1 FROM jobs AS later WHERE later.video_id = old.video_id AND later.id > old.id
+    AND later.state = old.state AND later.languages = old.languages
+    AND (later.request_id IS old.request_id OR NOT EXISTS (
+        SELECT 1 FROM requests WHERE requests.id = old.request_id AND requests.open))))
+ORDER BY old.id
+"""
+
+
+class History:
+    """Jobs, messages and answered requests of long ago."""
+
+    def __init__(self, database: Database, jobs: Jobs) -> None:
+        self._database = database
+        self._jobs = jobs
+
+    def prune(self, before: datetime) -> list[int]:
+        """Forget what was over before a moment, and return the jobs; their files are the caller's.
+
+        Forgotten are jobs whose video is gone or that a later one did again, messages that were
+        sent or given up, and requests that were answered.
+        """
+        moment = TimeField().db_value(before)
+        jobs = [int(job) for (job,) in self._database.execute(_OLD_JOBS, moment)]
+        for job in jobs:
+            self._jobs.forget(job)
+        for statement in (
+            "DELETE FROM notifications WHERE outcome != 'pending' AND at < ?",
+            "DELETE FROM requests WHERE NOT open AND created_at < ?",
+        ):
+            self._database.execute(statement, moment)
+        return jobs
