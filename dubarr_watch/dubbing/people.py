@@ -100,15 +100,29 @@ def people_around(
     Returns:
         By person, the mean of their prints, weighed by the speech that each rests on.
     """
-    series = series_of(video.path, root)
     sums: dict[int, npt.NDArray[np.float64]] = {}
-    for one in store.people.appearances(model):
-        own = series_of(one.path, root) if series else None
-        if one.video_id == video.id or (series and own and own.key == series.key):
-            print_ = one.seconds * np.asarray(one.print)
-            sums[one.person_id] = sums.get(one.person_id, np.zeros(1)) + print_
+    for one in heard_around(store, video, root, model):
+        print_ = one.seconds * np.asarray(one.print)
+        sums[one.person_id] = sums.get(one.person_id, np.zeros(1)) + print_
     return {person: total / max(float(np.linalg.norm(total)), 1e-9)
             for person, total in sums.items()}  # fmt: skip
+
+
+def heard_around(
+    store: Store, video: VideoRecord, root: Path, model: str
+) -> list[AppearanceRecord]:
+    """Return everybody's appearances in a video's series, or in the video itself if it is a film.
+
+    Prints are read of these videos alone: those of a large library would fill the memory.
+    """
+    series = series_of(video.path, root)
+    videos = [video.id]
+    if series is not None:
+        for number, path in store.people.videos(model):
+            own = series_of(path, root)
+            if own is not None and own.key == series.key:
+                videos.append(number)
+    return store.people.appearances(model, videos)
 
 
 def match_people(

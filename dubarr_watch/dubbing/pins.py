@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +82,8 @@ class Meant:
         root: The library.
         voices: What its speakers sound like.
         people: Who they are.
-        heard: Everybody's appearances.
+        heard: Everybody's appearances in its series, or in itself where it is a film.
+        known: Ids of everybody who was ever heard.
         speakers: How many the video has.
     """
 
@@ -91,6 +92,7 @@ class Meant:
     voices: Sequence[SpeakerVoice]
     people: Sequence[Person]
     heard: Sequence[AppearanceRecord]
+    known: Collection[int]
     speakers: int
 
     def speaker(self, entry: Entry, samples: Mapping[Path, Print]) -> tuple[int | None, str]:
@@ -105,7 +107,7 @@ class Meant:
 
     def _matched(self, match: Match) -> tuple[int | None, str]:
         if match.person is not None:
-            if match.person not in {one.person_id for one in self.heard}:
+            if match.person not in self.known:
                 return None, f"there is no person {match.person}; `dubarr-watch cast` lists them."
             return self._with_person(match.person), ""
         number = (match.speaker or 0) + 1

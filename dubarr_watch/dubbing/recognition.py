@@ -13,7 +13,7 @@ import soundfile
 
 from dubarr_watch.dubbing.cast_file import CastFile, find_cast_file, read_cast_file
 from dubarr_watch.dubbing.dub import Understood
-from dubarr_watch.dubbing.people import Person, recognise
+from dubarr_watch.dubbing.people import Person, heard_around, recognise
 from dubarr_watch.dubbing.pins import Meant, Pin, Recognised, pin_people, sample_prints
 from dubarr_watch.dubbing.references import Reference
 from dubarr_watch.dubbing.workspace import JobControl, Workspace, content_key
@@ -82,7 +82,13 @@ class Recognition:
         folder = self.work.folder / "references"
         count = len({line.speaker for line in known.lines})
         meant = Meant(
-            self.video, root, known.voices, people, self.store.people.appearances(model), count
+            self.video,
+            root,
+            known.voices,
+            people,
+            heard_around(self.store, self.video, root, model),
+            self.store.people.ids(),
+            count,
         )
         samples = sample_prints(file.entries, folder, self._listen)
         pins, problems = pin_people(file.entries, meant, samples, folder)

@@ -62,12 +62,28 @@ class People:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def appearances(self, model: str) -> list[AppearanceRecord]:
-        """Return every appearance that a model has heard, with where its video is now."""
+    def videos(self, model: str) -> list[tuple[int, Path]]:
+        """Return the videos in which a model has heard anybody, and where they are now."""
+        heard = Appearance.select(Appearance.video).where(Appearance.model == model)
+        rows = self._database.all(Video.select(Video.id, Video.path).where(Video.id.in_(heard)))
+        return [(row.id, row.path) for row in rows]
+
+    def appearances(
+        self, model: str, videos: Collection[int] | None = None
+    ) -> list[AppearanceRecord]:
+        """Return the appearances that a model has heard, with where their videos are now.
+
+        Args:
+            model: What heard them.
+            videos: Only in these; in all when None.
+        """
+        mine = Appearance.model == model
+        if videos is not None:
+            mine &= Appearance.video << list(videos)
         rows = self._database.all(
             Appearance.select(Appearance, Video.path.alias("path"))
             .join(Video)
-            .where(Appearance.model == model)
+            .where(mine)
             .order_by(Appearance.video, Appearance.speaker)
             .objects()
         )

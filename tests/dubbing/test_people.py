@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from dubarr_watch.dubbing.pins import Recognised
 from dubarr_watch.dubbing.voices import SpeakerVoice
 from dubarr_watch.engines.base import Gender, Voice
 from dubarr_watch.engines.voice_prints import Print
+from dubarr_watch.store.people import AppearanceRecord
 from dubarr_watch.store.records import VideoRecord, VideoState
 from dubarr_watch.store.store import Store
 
@@ -119,6 +121,27 @@ class TestRecognising:
         first = people(store, "Show/S01E01.mkv", voice(0, like(anna=1)))
         assert people(store, path, voice(0, like(anna=1))) != first
         assert people(store, "Another film.mkv", voice(0, like(anna=1))) != first
+
+    def test_only_the_prints_of_its_own_series_are_read(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A library of thousands does not come into memory for each job."""
+        for path in ("Show/S01E01.mkv", "Show/S01E02.mkv", "Other/S01E01.mkv", "Film.mkv"):
+            people(store, path, voice(0, like(anna=1)))
+        read: list[str] = []
+        appearances = store.people.appearances
+
+        def noted(*asked: Any) -> list[AppearanceRecord]:
+            found = appearances(*asked)
+            read.extend(one.path.name for one in found)
+            return found
+
+        monkeypatch.setattr(store.people, "appearances", noted)
+        people(store, "Show/S01E03.mkv", voice(0, like(anna=1)))
+        assert sorted(read) == ["S01E01.mkv", "S01E02.mkv"]
+        read.clear()
+        people(store, "Film.mkv", voice(0, like(anna=1)))
+        assert read == ["Film.mkv"]
 
     def test_a_film_that_is_dubbed_again_has_the_same_people(self, store: Store) -> None:
         first = people(store, "Film.mkv", voice(0, like(anna=1)), voice(1, like(bert=1)))
