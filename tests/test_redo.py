@@ -219,6 +219,13 @@ class TestKeeping:
         assert self.keeping(tmp_path, shop).prune() == [1]
         assert (old.exists(), young.exists(), running.exists()) == (False, True, True)
 
+    def test_what_somebody_makes_a_line_of_just_now_stays(self, tmp_path: Path, shop: Shop) -> None:
+        busy = self.folder(tmp_path, 1, age_s=1e6)
+        with (busy / "redo.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            assert self.keeping(tmp_path, shop).prune() == []
+        assert self.keeping(tmp_path, shop).prune() == [1]
+
     @pytest.mark.parametrize(("most_bytes", "gone"), [(1200, []), (1199, [1]), (799, [2, 1])])
     def test_the_oldest_go_when_there_is_no_room(
         self, tmp_path: Path, shop: Shop, most_bytes: int, gone: list[int]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +55,8 @@ class Keeping:
         left, cleared = self.most_bytes, []
         for finished_at, folder in found:
             left -= _size_bytes(folder)
-            if left < 0 or self.now() - finished_at > self.days * _DAY_S:
-                self._clear(folder)
+            over = left < 0 or self.now() - finished_at > self.days * _DAY_S
+            if over and self._clear_unused(folder):
                 cleared.append(int(folder.name))
         if cleared:
             log.info("kept work cleared", jobs=cleared)
@@ -65,9 +67,29 @@ class Keeping:
             return []
         return [f for f in self.folder.iterdir() if f.name.isdecimal() and is_kept(f)]
 
+    def _clear_unused(self, folder: Path) -> bool:
+        try:
+            with alone_in(folder):
+                self._clear(folder)
+        except BlockingIOError:
+            return False
+        return True
+
     def _clear(self, folder: Path) -> None:
         if folder.is_dir():
             Workspace(folder, int(folder.name), self.checkpoints).clear()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of whoever works with what is kept of a job, for the length of a `with` block.
+
+    Raises:
+        BlockingIOError: Somebody does just now.
+    """
+    with (folder / "redo.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def is_kept(folder: Path) -> bool:

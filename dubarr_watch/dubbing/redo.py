@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from dubarr_watch.dubbing.delivery import Delivery
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.fitting import Take
 from dubarr_watch.dubbing.hearing_back import Listener
+from dubarr_watch.dubbing.keeping import alone_in
 from dubarr_watch.dubbing.proof import Proof, prove
 from dubarr_watch.dubbing.results import LanguageResult
 from dubarr_watch.dubbing.retakes import retake
@@ -226,9 +226,9 @@ def _alone(folder: Path, job: JobRecord) -> Iterator[None]:
             hint="KEEP_WORK_DAYS and KEEP_WORK_GIB say how long it is; "
             "`dubarr-watch dub` makes the whole track anew.",
         )
-    with (folder / "redo.lock").open("a") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(alone_in(folder))
         except BlockingIOError:
             raise IllegalTransition(
                 f"Somebody makes a line of job {job.id} anew just now.", hint="Wait for it."
