@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from dubarr_watch.store.records import JobState, OutputRecord
 from tests.store.conftest import a_job, a_video
 
 VIDEOS = 20_000
-MOST_S = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +63,17 @@ def fill(store: Store, count: int) -> None:
         ({"which": VideoFilter.DUBBED, "search": "7"}, None),
     ],
 )
-def test_a_page_of_twenty_thousand_comes_at_once(
+def test_a_page_of_twenty_thousand_asks_as_little_as_one_of_ten(
     large: Store, asked: dict[str, object], total: int | None
 ) -> None:
     """With as many questions to SQLite as a page of ten takes."""
     asking: list[str] = []
     connection = large._database._file.connection()  # type: ignore[no-untyped-call]
     connection.set_trace_callback(asking.append)
-    began_s = time.monotonic()
     page = large.browsing.page(root=Path("/videos"), limit=50, **asked)  # type: ignore[arg-type]
     ids = [video.id for video in page.videos]
     outputs = large.browsing.outputs(ids)
     large.browsing.asked_for(ids)
-    took_s = time.monotonic() - began_s
     connection.set_trace_callback(None)
     assert total in (None, page.total)
     assert len(page.videos) == min(50, page.total)
@@ -86,7 +82,6 @@ def test_a_page_of_twenty_thousand_comes_at_once(
     if asked.get("which") is VideoFilter.DUBBED:
         assert set(outputs) == set(ids)
     assert len(asking) == 5
-    assert took_s < MOST_S
 
 
 @pytest.mark.parametrize("which", VideoFilter)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from tests.web.sites import PASSWORD, USER, Site, Told, open_site
 from tests.webhooks.conftest import golden
 
 AT_ONCE = 50
-P99_S = 0.2
 BURST = Path(__file__).with_name("burst.py")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -133,25 +131,18 @@ def test_nobody_gets_in_without_the_key(office: Office) -> None:
         assert known.post("/webhook", json=body).status_code == 202
 
 
-def test_fifty_at_once_are_answered_within_200_ms(office: Office) -> None:
-    """The 99th of a hundred of them, on connections of their own; nothing is lost."""
+def test_fifty_at_once_are_all_kept(office: Office) -> None:
+    """On connections of their own, four times each; how soon is for `benchmarks.web` to say."""
     host, _, port = office.site.url.removeprefix("http://").partition(":")
     key = f"X-Api-Key: {office.site.desk.credentials.api_key}"
     body = json.dumps(golden("radarr_download"))
-    rounds = []
-    for _ in range(4):
-        command = [sys.executable, str(BURST), host, port, key, str(AT_ONCE), "4"]
-        done = subprocess.run(
-            command, input=body, check=True, timeout=60, capture_output=True, text=True
-        )
-        took = json.loads(done.stdout)
-        assert len(took) == 4 * AT_ONCE
-        rounds.append(statistics.quantiles(took, n=100)[98])
-        if rounds[-1] < P99_S:  # others may use this machine, too
-            break
-    assert min(rounds) < P99_S, rounds
+    command = [sys.executable, str(BURST), host, port, key, str(AT_ONCE), "4"]
+    done = subprocess.run(
+        command, input=body, check=True, timeout=60, capture_output=True, text=True
+    )
+    assert len(json.loads(done.stdout)) == 4 * AT_ONCE
     assert office.outcomes()
-    assert office.house.store.inbox.recent(1)[0].id == len(rounds) * 4 * AT_ONCE
+    assert office.house.store.inbox.recent(1)[0].id == 4 * AT_ONCE
 
 
 def _scripts() -> list[str]:
