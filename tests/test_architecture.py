@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dubarr_watch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+SIDECAR = sorted(p for p in (ROOT / "tts_sidecar").rglob("*.py") if ".venv" not in p.parts)
 LONGEST_MODULE_LINES = 330
 
 # Who may import what nobody else does; a folder stands for all that is in it.
@@ -131,7 +132,35 @@ def test_no_two_rooms_need_each_other() -> None:
 
 def test_the_speech_process_is_a_project_of_its_own() -> None:
     """It shares no code with the daemon: they speak over HTTP."""
-    sidecar = [path for path in (ROOT / "tts_sidecar").rglob("*.py") if ".venv" not in path.parts]
-    assert sidecar
-    assert set().union(*map(roots, sidecar)).isdisjoint({PACKAGE.name})
+    assert SIDECAR
+    assert set().union(*map(roots, SIDECAR)).isdisjoint({PACKAGE.name})
     assert set().union(*map(roots, MODULES)).isdisjoint({"tts_sidecar"})
+
+
+def test_no_shell_is_ever_asked() -> None:
+    """Programs are started by lists of arguments: no name of a file is ever a command."""
+    shells = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput",
+              "asyncio.create_subprocess_shell", "pty.spawn"}  # fmt: skip
+    wrong = []
+    for path in [*MODULES, *SIDECAR]:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call):
+                if ast.unparse(node.func) in shells:
+                    wrong.append((path.name, node.lineno))
+                wrong += [
+                    (path.name, node.lineno)
+                    for word in node.keywords
+                    if word.arg == "shell" and ast.unparse(word.value) != "False"
+                ]
+    assert wrong == []
+
+
+def test_each_input_of_ffmpeg_is_named_in_one_place() -> None:
+    """Nobody writes `-i` by hand, but for pictures and sounds that ffmpeg itself makes."""
+    by_hand = [
+        named(path)
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and node.value == "-i"
+    ]
+    assert sorted(set(by_hand)) == ["demo/clip.py", "dubbing/mixing.py", "media/arguments.py"]

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import soundfile
+
 from dubarr_watch.dubbing.layouts import STEREO, layout_of
 from dubarr_watch.dubbing.levels import Measuring, sound_levels
 from dubarr_watch.dubbing.workspace import JobControl
@@ -74,7 +76,7 @@ def extract_audio(
         progress: In seconds of media.
 
     Raises:
-        NoAudio: The video has no audio stream.
+        NoAudio: The video has no audio stream, or none that holds a sound.
         MediaError: It cannot be decoded.
     """
     stream = choose_stream(found, source)
@@ -101,6 +103,12 @@ def extract_audio(
         cancelled=control.cancelled,
         stall_s=control.stall_s,
     )  # fmt: skip
+    if not soundfile.info(models).frames:
+        raise NoAudio(
+            "None of this video's sound can be decoded.",
+            hint="It is most likely cut off or damaged: replace it.",
+            path=found.path,
+        )
     offset_s = round(stream.start_s - found.start_s, 3)
     sound_levels(bed, Measuring(cancelled=control.cancelled))
     return SourceAudio(models, bed, found.duration_s, stream.language, offset_s, stream.codec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -30,12 +31,14 @@ class Ending:
         state: How its job ended, which is run all the same.
         reason: The job's.
         seconds: For both.
+        track: What it made, if anything.
     """
 
     look: str
     state: JobState
     reason: str
     seconds: float
+    track: Path | None = None
 
 
 def end_of(shop: Shop, path: Path) -> Ending:
@@ -47,14 +50,16 @@ def end_of(shop: Shop, path: Path) -> Ending:
     except DubarrError as error:
         look = str(error)
     ended = shop.dub(path)
-    return Ending(look, ended.job.state, ended.job.reason, time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    made = [track.path for track in shop.store.jobs.tracks(ended.job.id)]
+    return Ending(look, ended.job.state, ended.job.reason, seconds, made[0] if made else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """What this process holds: nothing of it may grow with the files that it looks at."""
 
-    files: int
+    files: tuple[str, ...]
     threads: int
     children: int
 
@@ -63,4 +68,12 @@ class Held:
         """Count, without what only waits for the garbage collector."""
         gc.collect()
         children = living_below(psutil.Process())
-        return Held(len(os.listdir("/proc/self/fd")), threading.active_count(), len(children))
+        return Held(_open_files(), threading.active_count(), len(children))
+
+
+def _open_files() -> tuple[str, ...]:
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            found.append(str(Path("/proc/self/fd", number).readlink()).split(":")[0])
+    return tuple(sorted(found))

@@ -12,6 +12,7 @@ from dubarr_watch.store.records import JobState
 from tests.composing import Shop, make_talk, names, open_shop, sha256
 from tests.corpus import making
 from tests.corpus.ending import UNEXPECTED, Ending, Held, end_of
+from tests.corpus.listening import listening
 
 LONGEST_S = 60.0
 FUZZED = ["h264-aac.mp4", "mp3.avi", "ac3.m2ts", "wma.wmv", "opus.webm", "commentary-first.mkv"]
@@ -48,8 +49,8 @@ def test_each_container_and_codec_is_dubbed_over_its_whole_length(shop: Shop, na
     path = making.make(name, shop.videos)
     ending = ended(shop, path)
     assert (ending.look, ending.state) == ("", JobState.DONE), ending
-    track = probe(path.with_name(f"{path.stem}.Dubarr.es.mka"))
-    assert track.duration_s == pytest.approx(probe(path).duration_s, abs=0.15)
+    assert ending.track is not None
+    assert probe(ending.track).duration_s == pytest.approx(probe(path).duration_s, abs=0.15)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -64,6 +65,37 @@ def test_a_part_of_a_file_ends_in_a_state_with_a_reason(
     shop: Shop, name: str, share: float
 ) -> None:
     ended(shop, making.cut(name, shop.videos, share))
+
+
+PLAYLISTS = {
+    "hls.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{url}/a.ts\n#EXT-X-ENDLIST\n",
+    "hls.ts": "#EXTM3U\n#EXTINF:9,\nfile:///etc/passwd\n#EXTINF:9,\n{url}/a.ts\n#EXT-X-ENDLIST\n",
+    "concat.mkv": "ffconcat version 1.0\nfile {url}/a.mkv\n",
+    "passwd.avi": "ffconcat version 1.0\nfile /etc/passwd\n",
+    "secret.mkv": "ffconcat version 1.0\nfile {secret}\n",
+    "dash.webm": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static">'
+    "<BaseURL>{url}/</BaseURL></MPD>",
+    "sdp.mov": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} "
+    "RTP/AVP 0\n",
+    "image.mkv": "push graphic-context\nfill 'url({url}/x.png)'\npop graphic-context\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_playlist_in_a_video_s_name_reads_no_other_file_and_asks_no_server(
+    shop: Shop, tmp_path: Path, name: str
+) -> None:
+    secret = make_talk(tmp_path / "private.mkv", 4.0)
+    with listening() as heard:
+        port = heard.port
+        text = PLAYLISTS[name].format(url=f"http://127.0.0.1:{port}", port=port, secret=secret)
+        path = shop.videos / f"playlist-{name}"
+        path.write_text(text)
+        ending = ended(shop, path)
+    assert ending.look
+    assert ending.state is JobState.FAILED
+    assert ending.track is None
+    assert heard.requests == []
 
 
 def test_a_file_that_says_no_length_is_told_so_or_dubbed(shop: Shop) -> None:
