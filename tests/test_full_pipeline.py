@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.engines.registry import specs_for
@@ -21,6 +22,8 @@ from dubarr_watch.runner import Ended
 from dubarr_watch.settings import Profile
 from dubarr_watch.store.records import JobState
 from tests.composing import TONE_HZ, Call, Shop, ffmpeg, make_talk, open_shop, share_of, sound_of
+from tests.dubbing.rooms import RATE as ROOM_RATE
+from tests.dubbing.rooms import decay_after, in_room, spoken
 from tests.full_fakes import UnderstandingTranslator
 from tests.tiny.speech import speak
 
@@ -73,6 +76,18 @@ def make_speech(path: Path, seconds: float = 12.0) -> Path:
     soundfile.write(wav, sound, 48_000, subtype="PCM_16")
     ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=64x48:r=5:d={seconds}", "-i", wav,
            "-c:v", "mpeg4", "-c:a", "aac", f"file:{path}")  # fmt: skip
+    wav.unlink()
+    return path
+
+
+def make_dialogue(path: Path, decay_s: float) -> Path:
+    """Make a video of real speech in a room, or in none at 0."""
+    sound, _ = spoken(pause_s=1.2)
+    sound = in_room(sound, decay_s) if decay_s else sound
+    wav = path.with_suffix(".wav")
+    soundfile.write(wav, soxr.resample(sound, ROOM_RATE, 48_000), 48_000, subtype="PCM_16")
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=64x48:r=5:d={len(sound) / ROOM_RATE}", "-i", wav,
+           "-c:v", "mpeg4", "-c:a", "flac", f"file:{path}")  # fmt: skip
     wav.unlink()
     return path
 
@@ -183,6 +198,41 @@ class TestSeparation:
             found = soundfile.info(work / name)
             assert (found.samplerate, found.channels) == (rate, channels)
             assert found.duration == pytest.approx(8.0, abs=0.1)
+
+
+class TestRooms:
+    @pytest.mark.parametrize(
+        ("decay_s", "style", "separated", "rings"),
+        [
+            (0.8, "", True, True),
+            (0.0, "", True, False),
+            (0.8, "voiceover", True, False),
+            (0.8, "", False, False),
+        ],
+    )
+    def test_a_dub_rings_where_the_original_does_and_its_voice_is_heard_alone(
+        self, decay_s: float, style: str, separated: bool, rings: bool, shop: Shop
+    ) -> None:
+        """Measured in the track, behind each take, where nothing else is left."""
+        if not separated:
+            shop.specs = replace(shop.specs, separator=None)
+        film = make_dialogue(shop.videos / "Film.mkv", decay_s)
+        ended = shop.dub(film, "es", **({"style": style} if style else {}))
+        notes = report_of(shop, ended)["summary"]["notes"]
+        assert any("lightly reverberant" in note for note in notes) == rings
+        if style or not separated:
+            return
+        sound = sound_of(shop.track(ended.job, "es"))
+        lines = [one for one in report_of(shop, ended)["lines"] if one["take_s"]]
+        ends_s = [one["placed_s"] + one["take_s"] for one in lines]
+        tails = []
+        for end_s in ends_s:
+            tail = sound[round((end_s + 0.03) * 16_000) :][: 16_000 * 2 // 5]
+            tails.append(np.abs(tail).max() / np.abs(sound).max())
+        assert (min(tails) > 0.003) == rings, tails
+        if rings:
+            decays = [decay_after(sound, end_s + 0.03) for end_s in ends_s]
+            assert np.median(decays) == pytest.approx(decay_s, rel=0.3)
 
 
 class TestUnderstanding:

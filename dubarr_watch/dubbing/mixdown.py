@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import soundfile
 
+from dubarr_watch.dubbing.acoustics import find_rooms, in_rooms, rooms_note
 from dubarr_watch.dubbing.balance import MixLine
 from dubarr_watch.dubbing.codecs import TrackCodec, track_codec
 from dubarr_watch.dubbing.containers import container_of
@@ -93,12 +94,26 @@ def mix_dub(
 
     def make() -> Mixed:
         watch = MixControl(progress, control.cancelled, control.stall_s)
-        made = mix(programme, audio, codec=codec, control=watch)
-        notes = [*wordless_note(wordless), *_narrowed_note(layout, codec, muxer), *made.notes]
+        heard = _as_in_the_original(lines, known, style, control)
+        made = mix(replace(programme, lines=heard), audio, codec=codec, control=watch)
+        notes = [
+            *wordless_note(wordless), *rooms_note(heard), *_narrowed_note(layout, codec, muxer),
+            *made.notes,
+        ]  # fmt: skip
         return Mixed(audio, made.loudness, made.depth_lu, notes)
 
     key = content_key(known.key, fitted, style, match, codec, kept)
     return work.stage("mix", language.code, key, Mixed, make)
+
+
+def _as_in_the_original(
+    lines: list[MixLine], known: Understood, style: str, control: JobControl
+) -> list[MixLine]:
+    """Return lines in the original's rooms, where its voice is heard alone and not in the mix."""
+    if known.separated is None or style != "without voices":
+        return lines
+    spoken = [line for line in known.lines if line.index not in known.songs]
+    return in_rooms(lines, find_rooms(known.separated.models, spoken, control.cancelled))
 
 
 def _narrowed_note(layout: Layout, codec: TrackCodec, muxer: str) -> list[str]:

@@ -12,12 +12,15 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from dubarr_watch.dubbing.reverberation import with_tail
+
 SAMPLE_RATE = 48_000
 BLOCK = SAMPLE_RATE
 """Samples that are in memory at a time."""
 
 _EDGE_S = 0.005
 _TRIM_FADE_S = 0.08
+_TAIL_FADE_S = 0.1
 
 Samples = NDArray[np.float32]
 
@@ -32,6 +35,8 @@ class PlacedTake:
         duration_s: How much of it is heard.
         trimmed: Whether it is faded out at its end.
         gains: Linear gain in each channel of a mix; none: 1 in each.
+        room_s: Decay time of the room that it is to sound like; 0: as it is.
+        tail_until_s: Where that room's sound has ended at the latest, or when the take itself has.
     """
 
     path: Path
@@ -39,6 +44,8 @@ class PlacedTake:
     duration_s: float
     trimmed: bool = False
     gains: tuple[float, ...] = ()
+    room_s: float = 0.0
+    tail_until_s: float | None = None
 
 
 class SpeechLine:
@@ -80,7 +87,7 @@ def write_speech(takes: Sequence[PlacedTake], duration_s: float, target: Path) -
     """Write the dub alone on the video's time line: 48 kHz mono 16-bit WAV.
 
     Args:
-        takes: What is heard; gains are left out.
+        takes: What is heard; gains and rooms are left out.
         duration_s: Length of the video.
         target: The file to write.
     """
@@ -99,16 +106,33 @@ def write_speech(takes: Sequence[PlacedTake], duration_s: float, target: Path) -
 def _take_samples(take: PlacedTake) -> Samples:
     samples, rate = soundfile.read(take.path, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
-    if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE)
-    mono = mono[: round(take.duration_s * SAMPLE_RATE)].astype(np.float32)
-    _fade(mono, _EDGE_S, _TRIM_FADE_S if take.trimmed else _EDGE_S)
-    return np.asarray(mono)
+    if not take.room_s:
+        return _cut(_resampled(mono, rate), SAMPLE_RATE, take)
+    # At the take's own rate it is half the work.
+    wet = _resampled(with_tail(_cut(mono, rate, take), rate, take.room_s), rate)
+    if take.tail_until_s is not None:
+        dry = round(take.duration_s * SAMPLE_RATE)
+        wet = wet[: max(round((take.tail_until_s - take.start_s) * SAMPLE_RATE), dry)]
+        behind_s = (len(wet) - dry) / SAMPLE_RATE
+        _fade(wet, SAMPLE_RATE, 0.0, min(max(behind_s, _EDGE_S), _TAIL_FADE_S))
+    return wet
 
 
-def _fade(samples: Samples, in_s: float, out_s: float) -> None:
+def _resampled(mono: Samples, rate: int) -> Samples:
+    if rate == SAMPLE_RATE:
+        return mono
+    return np.asarray(soxr.resample(mono, rate, SAMPLE_RATE))
+
+
+def _cut(mono: Samples, rate: int, take: PlacedTake) -> Samples:
+    mono = mono[: round(take.duration_s * rate)].astype(np.float32)
+    _fade(mono, rate, _EDGE_S, _TRIM_FADE_S if take.trimmed else _EDGE_S)
+    return mono
+
+
+def _fade(samples: Samples, rate: int, in_s: float, out_s: float) -> None:
     for seconds, at_end in ((in_s, False), (out_s, True)):
-        count = min(round(seconds * SAMPLE_RATE), len(samples))
+        count = min(round(seconds * rate), len(samples))
         if not count:
             continue
         ramp = np.linspace(0, 1, count, dtype=np.float32)
