@@ -69,7 +69,7 @@ class Browsing:
             offset: How many to pass over.
         """
         where, values = _condition(search, which, root)
-        ids = self._database.execute(
+        ids = self._database.rows(
             f"SELECT id FROM videos WHERE {where} ORDER BY path LIMIT ? OFFSET ?",  # noqa: S608
             *values, limit, offset,
         )  # fmt: skip
@@ -77,7 +77,7 @@ class Browsing:
             Video.select().where(Video.id.in_([row[0] for row in ids])).order_by(Video.path)
         )
         count = f"SELECT COUNT(*) FROM videos WHERE {where}"  # noqa: S608
-        total = self._database.execute(count, *values)[0][0]
+        total = self._database.rows(count, *values)[0][0]
         return VideoPage([video_record(row) for row in rows], int(total))
 
     def outputs(self, video_ids: Iterable[int]) -> dict[int, list[OutputRecord]]:

@@ -111,8 +111,13 @@ class Database:
         """Return the first row of a query, or nothing."""
         return next(iter(self.all(query.limit(1))), None)
 
+    def rows(self, sql: str, *values: object) -> list[Any]:
+        """Return the rows of a question in SQL; it waits for nobody who writes."""
+        with _plain_errors(self.path):
+            return self._file.rows(sql, values)
+
     def execute(self, sql: str, *values: object) -> list[Any]:
-        """Run a statement in SQL; returns its rows."""
+        """Run a statement in SQL that writes; returns its rows."""
         with _plain_errors(self.path), self._writing.held():
             return self._file.rows(sql, values)
 
@@ -122,7 +127,7 @@ class Database:
         Raises:
             StoreTooNew: It is above `newest`.
         """
-        version = int(self.execute("PRAGMA user_version")[0][0])
+        version = int(self.rows("PRAGMA user_version")[0][0])
         if version > newest:
             raise StoreTooNew(
                 f"The database has version {version}, this program knows versions up to {newest}.",
@@ -130,7 +135,7 @@ class Database:
                 "the database before it changed it (its name ends in .bak).",
                 path=self.path,
             )
-        if version == 0 and self.execute("SELECT 1 FROM sqlite_master LIMIT 1"):
+        if version == 0 and self.rows("SELECT 1 FROM sqlite_master LIMIT 1"):
             raise StoreCorrupt(
                 "The file is a database, but not one of dubarr-watch.",
                 hint="Move it away; a new one is made at the next start.",
@@ -165,7 +170,7 @@ class Database:
 
     def damage(self) -> list[str]:
         """Look for damage in the whole file; returns what was found, nothing when it is sound."""
-        found = [str(row[0]) for row in self.execute("PRAGMA quick_check")]
+        found = [str(row[0]) for row in self.rows("PRAGMA quick_check")]
         return [] if found == ["ok"] else found
 
     def _assert_still_there(self) -> None:

@@ -20,13 +20,11 @@ class Figures:
     def jobs(self) -> list[tuple[str, str, int]]:
         """Return (state, reason in words, how many)."""
         query = "SELECT state, reason, COUNT(*) FROM jobs GROUP BY state, reason"
-        return [
-            (state, reason, int(count)) for state, reason, count in self._database.execute(query)
-        ]
+        return [(state, reason, int(count)) for state, reason, count in self._database.rows(query)]
 
     def stage_seconds(self) -> dict[str, Sum]:
         """Return runs and seconds by stage, of all tracks whose job is kept."""
-        rows = self._database.execute(
+        rows = self._database.rows(
             "SELECT one.key, COUNT(*), SUM(one.value) FROM results,"
             " json_each(results.summary, '$.stage_seconds') AS one"
             " WHERE results.summary <> '' GROUP BY one.key"
@@ -39,7 +37,7 @@ class Figures:
         Args:
             tracks: How many of the newest tracks count.
         """
-        rows = self._database.execute(
+        rows = self._database.rows(
             "SELECT json_extract(summary, '$.stage_seconds'),"
             " json_extract(summary, '$.real_time_factor') AS factor FROM results"
             " WHERE summary <> '' AND factor > 0 ORDER BY finished_at DESC LIMIT ?",
@@ -55,7 +53,7 @@ class Figures:
 
     def real_time_factor(self) -> Sum:
         """Return tracks and the sum of their real-time factors."""
-        ((count, total),) = self._database.execute(
+        ((count, total),) = self._database.rows(
             "SELECT COUNT(*), TOTAL(json_extract(summary, '$.real_time_factor')) FROM results"
             " WHERE summary <> ''"
         )
@@ -63,7 +61,7 @@ class Figures:
 
     def lines(self) -> dict[str, int]:
         """Return lines by outcome, of all tracks whose job is kept."""
-        rows = self._database.execute(
+        rows = self._database.rows(
             "SELECT one.key, SUM(one.value) FROM results,"
             " json_each(results.summary, '$.outcomes') AS one"
             " WHERE results.summary <> '' GROUP BY one.key"
@@ -72,14 +70,10 @@ class Figures:
 
     def queued_since(self) -> datetime | None:
         """Return when the oldest queued job was asked for; nothing when none is queued."""
-        ((since,),) = self._database.execute(
-            "SELECT MIN(created_at) FROM jobs WHERE state = 'queued'"
-        )
+        ((since,),) = self._database.rows("SELECT MIN(created_at) FROM jobs WHERE state = 'queued'")
         return None if since is None else datetime.fromisoformat(since)
 
     def notifications(self) -> dict[str, int]:
         """Return messages by what became of them."""
-        rows = self._database.execute(
-            "SELECT outcome, COUNT(*) FROM notifications GROUP BY outcome"
-        )
+        rows = self._database.rows("SELECT outcome, COUNT(*) FROM notifications GROUP BY outcome")
         return {outcome: int(count) for outcome, count in rows}

@@ -81,7 +81,7 @@ class InboxRows:
 
     def count_pending(self) -> int:
         """Return how many messages are to be worked off."""
-        rows = self._database.execute("SELECT COUNT(*) FROM inbox WHERE state = 'pending'")
+        rows = self._database.rows("SELECT COUNT(*) FROM inbox WHERE state = 'pending'")
         return int(rows[0][0])
 
     def begin(self, message: int) -> None:

@@ -89,7 +89,7 @@ class JobViews:
 
     def counts(self) -> dict[JobState, int]:
         """Return how many jobs are in each state, those without any included."""
-        rows = self._database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
+        rows = self._database.rows("SELECT state, COUNT(*) FROM jobs GROUP BY state")
         return dict.fromkeys(JobState, 0) | {JobState(name): n for name, n in rows}
 
     def _list(self, query: Any) -> list[JobRecord]:

@@ -144,7 +144,7 @@ _NEIGHBOURS = (
 def _browsing(database: Database) -> None:
     database.execute("ALTER TABLE videos ADD COLUMN search TEXT NOT NULL DEFAULT ''")
     database.execute("ALTER TABLE videos ADD COLUMN audio TEXT")
-    for row_id, path in database.execute("SELECT id, path FROM videos"):
+    for row_id, path in database.rows("SELECT id, path FROM videos"):
         text = search_text(bytes(path))
         database.execute("UPDATE videos SET search = ? WHERE id = ?", text, row_id)
 

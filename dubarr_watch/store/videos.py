@@ -147,7 +147,7 @@ class Videos:
         """
         last = 0
         while True:
-            rows = self._database.execute(
+            rows = self._database.rows(
                 "SELECT id, path, size_bytes, mtime_ns FROM videos"
                 " WHERE id > ? AND missing = 0 ORDER BY id LIMIT ?",
                 last,

@@ -12,6 +12,7 @@ import pytest
 
 from dubarr_watch.errors import StoreError
 from dubarr_watch.store import Store, database
+from dubarr_watch.store.records import JobState
 from dubarr_watch.store.single_writer import WriterLock, needs_single_writer
 
 _HOLD = """
@@ -65,6 +66,28 @@ def test_a_write_waits_for_the_process_that_writes(
             writing.join(30)
             assert not writing.is_alive()
         assert store.meta.get("a") == "1"
+
+
+def test_reading_waits_for_no_process_that_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even for the copy that is made each night."""
+    monkeypatch.setattr(database, "needs_single_writer", lambda: True)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    with Store.open(tmp_path / "dubarr.db") as store:
+        held = WriterLock(tmp_path / "dubarr.db.writing", needed=True, timeout_s=1).held()
+        with held:
+            assert store.browsing.page().total == 0
+            assert store.jobs.counts()[JobState.QUEUED] == 0
+            assert list(store.videos.known()) == []
+            assert store.inbox.count_pending() == 0
+            assert store.figures.jobs() == []
+            assert store.figures.lines() == {}
+            assert store.figures.stage_seconds() == {}
+            assert store.figures.real_time_factor() == (0, 0.0)
+            assert store.figures.queued_since() is None
+            assert store.figures.notifications() == {}
+            assert store._database.damage() == []
 
 
 def test_a_process_that_never_lets_go_is_told(
