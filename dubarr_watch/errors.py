@@ -5,6 +5,7 @@ DubarrError
 │   ├── SettingsInvalid
 │   └── UnknownLanguage
 ├── CannotDub                 exit code 3: this input cannot be dubbed, trying again will not help
+│   ├── LeadsOut
 │   ├── NotAVideo
 │   ├── NoAudio
 │   └── VideoChanged          the video was replaced or deleted during its job
@@ -122,6 +123,10 @@ class CannotDub(DubarrError):
     """This input cannot be dubbed; trying again will not help."""
 
     exit_code = ExitCode.CANNOT_DUB
+
+
+class LeadsOut(CannotDub):
+    """A link in the library leads out of it."""
 
 
 class NotAVideo(CannotDub):

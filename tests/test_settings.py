@@ -43,6 +43,7 @@ DOCUMENTED = {
     "SETTLE_SECONDS": "10",
     "SCAN_INTERVAL": "300",
     "WATCH_MODE": "auto",
+    "FOLLOW_LINKS": "false",
     "PROCESS_EXISTING": "false",
     "MAX_SPEEDUP": "1.25",
     "STALL_SECONDS": "600",

@@ -27,6 +27,7 @@ from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.errors import printable
 from dubarr_watch.languages import Language, parse_language
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint, sidecar_path, temporary_name
 from dubarr_watch.settings import OutputMode, Settings
 from dubarr_watch.store.records import JobRecord, JobState, OutputRecord, VideoRecord
@@ -226,7 +227,7 @@ class Delivery:
         return [parse_language(track.language) for track in tracks if track.kind == "mux"]
 
     def _check(self) -> VideoRecord:
-        return still_there(self.video.record, self.store)
+        return still_there(self.video.record, self.store, Confines.of(self.settings))
 
     def _remember(self, track: PublishedTrack) -> None:
         self._record(track.path, track.path, track.language.code, track.kind)

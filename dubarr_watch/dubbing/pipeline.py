@@ -42,6 +42,7 @@ from dubarr_watch.errors import (
     worth_another_try,
 )
 from dubarr_watch.languages import Language, parse_language
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobRecord, JobState
 from dubarr_watch.store.store import Store
@@ -86,7 +87,7 @@ class Pipeline:
                 job has an attempt left.
             JobCancelled: Somebody asked for it.
         """
-        video = open_video(job.video, self.store)
+        video = open_video(job.video, self.store, Confines.of(self.settings))
         check_delivery(self.settings, job, video)
         folder = self.settings.work_dir / str(job.id)
         if is_kept(folder):  # of a run that finished: another is to make everything anew
@@ -99,7 +100,7 @@ class Pipeline:
                 return job_result(run.languages())
             except MediaError:
                 # A video that was taken away while it was read looks like a damaged one.
-                still_there(video.record, self.store)
+                still_there(video.record, self.store, Confines.of(self.settings))
                 raise
             finally:
                 dispatchers.cancel(job.id)

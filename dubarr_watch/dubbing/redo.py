@@ -27,6 +27,7 @@ from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.errors import IllegalTransition, SynthesisFailed, WrongUsage
 from dubarr_watch.languages import Language
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobRecord
 from dubarr_watch.store.store import Store
@@ -74,7 +75,7 @@ class Redo:
             if known is None or dub is None:
                 raise _nothing_kept(self.job, language)
             place = _place_of(dub, index)
-            video = open_video(self.job.video, self.store)
+            video = open_video(self.job.video, self.store, Confines.of(self.settings))
             with MemoryMeter().watching() as meter:
                 bench = _Bench(self, work, known, video, UsageBook(folder / "usage.json"))
                 done = bench.again(dub, place, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dubarr_watch.errors import NotAVideo, VideoChanged
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.library.readiness import MAX_DURATION_S
 from dubarr_watch.media import Probe, probe
@@ -25,15 +26,16 @@ class Video:
     found: Probe
 
 
-def open_video(record: VideoRecord, store: Store) -> Video:
+def open_video(record: VideoRecord, store: Store, confines: Confines) -> Video:
     """Return a video ready to be worked on.
 
     Raises:
+        LeadsOut: A link makes it look as if it were in the library.
         VideoChanged: It is not there, or not what it was when it was queued.
         NotAVideo: There is nothing in it to dub, or its length is not plausible.
         MediaError: ffprobe does not answer.
     """
-    current = still_there(record, store)
+    current = still_there(record, store, confines)
     found = probe(current.path)
     if found.duration_s <= 0:
         raise NotAVideo("This file does not say how long it is.", path=current.path)
@@ -46,15 +48,17 @@ def open_video(record: VideoRecord, store: Store) -> Video:
     return Video(current, found)
 
 
-def still_there(record: VideoRecord, store: Store) -> VideoRecord:
+def still_there(record: VideoRecord, store: Store, confines: Confines) -> VideoRecord:
     """Return where a video is now, if its content is what it was.
 
     A video that was moved or renamed meanwhile is found where the library saw it last.
 
     Raises:
+        LeadsOut: A link makes it look as if it were in the library.
         VideoChanged: It was deleted, or replaced by another one.
     """
     current = store.videos.get(record.id)
+    confines.check(current.path)
     try:
         same = _is_same(current, record, store)
     except OSError:

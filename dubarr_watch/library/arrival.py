@@ -13,6 +13,7 @@ import structlog
 from dubarr_watch.errors import CannotDub, IllegalTransition, PublishError, printable
 from dubarr_watch.languages import Language
 from dubarr_watch.library.asking import FORBIDDEN, GONE, GOOD, REPLACED, Ask, Asking
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint, sidecar_path
 from dubarr_watch.library.readiness import Left, NotReady, examine, languages_left
 from dubarr_watch.library.scanner import SeenFile
@@ -91,6 +92,7 @@ class Arrival:
             return video, Outcome.NOTHING
         patient = unchanged_for_s < self._patience_s
         try:
+            Confines.of(self._settings).check(seen.path)
             found = examine(seen.path, self._probe, patient=patient)
             for ask in asks:
                 self._assert_nameable(seen.path, ask)

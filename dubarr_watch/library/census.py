@@ -60,6 +60,7 @@ class Census:
     ) -> None:
         self._root = settings.videos_dir
         self._settle_s = settings.settle_seconds
+        self._follow_links = settings.follow_links
         self._process_existing = settings.process_existing
         self._store = store
         self._asking = asking
@@ -90,7 +91,7 @@ class Census:
         started_s = time.monotonic()
         self._load()
         known = len(self._roll)
-        walk = Walk(self._root)
+        walk = Walk(self._root, self._follow_links)
         first = self.anchor.is_first_scan()
         seen: set[Path] = set()
         for folder in walk.folders():
@@ -111,9 +112,10 @@ class Census:
         """Look at one path that something may have happened to."""
         if is_ignored_path(path, self._root):
             return
-        if path.is_dir() and not (path.is_symlink() and path != self._root):
+        followed = self._follow_links or path == self._root
+        if path.is_dir() and (followed or not path.is_symlink()):
             if path == self._root or not is_ignored_folder(path.name):
-                for folder in Walk(path).folders():
+                for folder in Walk(path, self._follow_links).folders():
                     self._take_folder(folder)
             return
         found = see_file(path)

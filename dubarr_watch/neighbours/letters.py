@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dubarr_watch.errors import WrongUsage, printable
 from dubarr_watch.languages import parse_language, parse_languages
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.intake import Library
 from dubarr_watch.library.markers import parse_options
 from dubarr_watch.library.naming import is_ignored_path, is_video_name
@@ -86,9 +87,13 @@ class Letters:
         wishes = dict(wanted.wishes)
         languages = [one.code for one in parse_languages(wishes.pop("languages", ""))]
         options = parse_options(wishes)
-        path = library_path(wanted.path, self._settings.path_map, self._root)
+        path = library_path(wanted.path, self._settings.path_map, Confines.of(self._settings))
         if path.is_dir():
-            videos = [video.path for folder in Walk(path).folders() for video in folder.videos]
+            videos = [
+                video.path
+                for folder in Walk(path, self._settings.follow_links).folders()
+                for video in folder.videos
+            ]
             if not videos:
                 raise WrongUsage("There is no video in this folder.", path=path)
             return videos, languages, options
@@ -171,7 +176,7 @@ class Letters:
 
     def _ours(self, theirs: str, refused: list[str]) -> Path | None:
         try:
-            return library_path(theirs, self._settings.path_map, self._root)
+            return library_path(theirs, self._settings.path_map, Confines.of(self._settings))
         except OutsideLibrary as error:
             refused.append(str(error))
             return None

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dubarr_watch.errors import WrongUsage, printable
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import NAME_MAX_BYTES
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -35,18 +36,18 @@ def rewritten(path: str, rules: Iterable[tuple[str, str]]) -> str:
     return path
 
 
-def library_path(path: str, rules: Sequence[tuple[str, str]], root: Path) -> Path:
+def library_path(path: str, rules: Sequence[tuple[str, str]], confines: Confines) -> Path:
     """Return where a path that a neighbour named is for us.
 
     Args:
         path: As the neighbour sees it.
         rules: PATH_MAP.
-        root: VIDEOS_DIR.
+        confines: VIDEOS_DIR, and whether links may lead out of it.
 
     Raises:
         OutsideLibrary: It is not in VIDEOS_DIR, or a folder on the way leads out of it.
     """
-    ours = rewritten(path, rules)
+    ours, root = rewritten(path, rules), confines.root
     here = Path(ours)
     if not all(map(_can_be_a_name, here.parts)):
         raise OutsideLibrary("The path holds what no file name can.")
@@ -56,6 +57,8 @@ def library_path(path: str, rules: Sequence[tuple[str, str]], root: Path) -> Pat
             hint="When the sender sees the library under another path, set PATH_MAP, e.g. "
             f"PATH_MAP={_guess(path)}={printable(root)}.",
         )
+    if confines.follow_links:
+        return here
     # A link to a file counts as that file, as everywhere in the library; one to a folder does not.
     folder = here if here == root else here.parent
     real_root = Path(os.path.realpath(root))
@@ -63,7 +66,7 @@ def library_path(path: str, rules: Sequence[tuple[str, str]], root: Path) -> Pat
     if real != real_root and real_root not in real.parents:
         raise OutsideLibrary(
             f"{printable(path)} leads out of VIDEOS_DIR {printable(root)} over a link.",
-            hint="Only what really lies in VIDEOS_DIR is dubbed.",
+            hint="Only what really lies in VIDEOS_DIR is dubbed, unless FOLLOW_LINKS=true.",
         )
     return here
 

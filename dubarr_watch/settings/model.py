@@ -85,6 +85,11 @@ class Settings(WebSettings, QualitySettings, NeighbourSettings, FullProfileSetti
         WatchMode.AUTO,
         description="auto, events or poll; auto polls network mounts, which send no events",
     )
+    follow_links: bool = Field(
+        False,
+        description="true: symbolic links in the library may lead out of it; folders behind links "
+        "are scanned, not watched",
+    )
     process_existing: bool = Field(
         False, description="also dub what was in the library before the first start"
     )

@@ -73,6 +73,7 @@ PLAYLISTS = {
     "concat.mkv": "ffconcat version 1.0\nfile {url}/a.mkv\n",
     "passwd.avi": "ffconcat version 1.0\nfile /etc/passwd\n",
     "secret.mkv": "ffconcat version 1.0\nfile {secret}\n",
+    "beside.mkv": "ffconcat version 1.0\nfile h264-aac.mp4\n",
     "dash.webm": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static">'
     "<BaseURL>{url}/</BaseURL></MPD>",
     "sdp.mov": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} "
@@ -85,6 +86,7 @@ PLAYLISTS = {
 def test_a_playlist_in_a_video_s_name_reads_no_other_file_and_asks_no_server(
     shop: Shop, tmp_path: Path, name: str
 ) -> None:
+    making.make("h264-aac.mp4", shop.videos)
     secret = make_talk(tmp_path / "private.mkv", 4.0)
     with listening() as heard:
         port = heard.port

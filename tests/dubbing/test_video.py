@@ -11,10 +11,13 @@ import pytest
 
 from dubarr_watch.dubbing.video import open_video, still_there
 from dubarr_watch.errors import NotAVideo, VideoChanged
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.media import ffmpeg_path
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import VideoRecord, VideoState
+
+CONFINES = Confines(Path("/nowhere"))
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def record(store: Store, tmp_path: Path) -> VideoRecord:
 
 def test_an_unchanged_video_is_opened(store: Store, record: VideoRecord) -> None:
     """It comes with what ffprobe finds in it."""
-    video = open_video(record, store)
+    video = open_video(record, store, CONFINES)
     assert video.record.path == record.path
     assert video.found.duration_s == pytest.approx(2, abs=0.05)
 
@@ -52,7 +55,7 @@ def test_an_unchanged_video_is_opened(store: Store, record: VideoRecord) -> None
 def test_another_time_of_the_same_bytes_is_no_change(store: Store, record: VideoRecord) -> None:
     """Who touches or re-copies a file has not replaced it."""
     os.utime(record.path, ns=(1, 1))
-    assert still_there(record, store).id == record.id
+    assert still_there(record, store, CONFINES).id == record.id
 
 
 def test_a_replaced_video_is_not_the_same(store: Store, record: VideoRecord) -> None:
@@ -60,7 +63,7 @@ def test_a_replaced_video_is_not_the_same(store: Store, record: VideoRecord) -> 
     film(record.path, pitch_hz=550)
     os.utime(record.path, ns=(1, 1))
     with pytest.raises(VideoChanged, match="replaced") as caught:
-        still_there(record, store)
+        still_there(record, store, CONFINES)
     assert caught.value.path == record.path
 
 
@@ -77,14 +80,14 @@ def test_a_replaced_video_that_was_recorded_again_is_not_the_same(
         fingerprint=fingerprint(record.path),
     )
     with pytest.raises(VideoChanged):
-        still_there(record, store)
+        still_there(record, store, CONFINES)
 
 
 def test_a_deleted_video_is_gone(store: Store, record: VideoRecord) -> None:
     """Nothing is published for a file that is no longer there."""
     record.path.unlink()
     with pytest.raises(VideoChanged, match="gone"):
-        open_video(record, store)
+        open_video(record, store, CONFINES)
 
 
 def test_a_moved_video_is_found_where_the_library_saw_it(
@@ -95,7 +98,7 @@ def test_a_moved_video_is_found_where_the_library_saw_it(
     target.parent.mkdir()
     record.path.rename(target)
     recorded(store, target)
-    assert still_there(record, store).path == target
+    assert still_there(record, store, CONFINES).path == target
 
 
 def test_a_video_without_a_length_cannot_be_dubbed(store: Store, tmp_path: Path) -> None:
@@ -103,4 +106,4 @@ def test_a_video_without_a_length_cannot_be_dubbed(store: Store, tmp_path: Path)
     path = tmp_path / "Film.mkv"
     path.write_text("1\n00:00:00,000 --> 00:00:00,000\nx\n")
     with pytest.raises(NotAVideo):
-        open_video(recorded(store, path), store)
+        open_video(recorded(store, path), store, CONFINES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dubarr_watch.errors import SettingsInvalid
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.neighbours.paths import OutsideLibrary, library_path, rewritten
 from dubarr_watch.settings import load_settings
 
@@ -60,11 +61,11 @@ def root(tmp_path: Path) -> Path:
 def test_a_path_in_the_library_need_not_exist(root: Path) -> None:
     longest = f"{'a' * 251}.mkv"
     for name in (longest, "Film/a.mkv", "Film/not/yet/b.mkv", "linked.mkv", "..a/..b.mkv"):
-        assert library_path(f"{root}/{name}", (), root) == root / name
-    assert library_path("/theirs/Film//./a.mkv", [("/theirs", str(root))], root) == (
+        assert library_path(f"{root}/{name}", (), Confines(root)) == root / name
+    assert library_path("/theirs/Film//./a.mkv", [("/theirs", str(root))], Confines(root)) == (
         root / "Film" / "a.mkv"
     )
-    assert library_path(str(root), (), root) == root
+    assert library_path(str(root), (), Confines(root)) == root
 
 
 @pytest.mark.parametrize(
@@ -79,26 +80,26 @@ def test_a_path_in_the_library_need_not_exist(root: Path) -> None:
 def test_a_path_outside_is_refused_in_plain_words(root: Path, path: str) -> None:
     """Other folders, dots, links, what no file name can hold, and paths of another system."""
     with pytest.raises(OutsideLibrary) as error:
-        library_path(path.replace("{root}", str(root)), (), root)
+        library_path(path.replace("{root}", str(root)), (), Confines(root))
     assert error.value.message.endswith(".")
 
 
 def test_the_error_says_which_setting_maps_the_path(root: Path) -> None:
     for path, guess in (("/movies/Film/a.mkv", "/movies"), ("D:\\TV\\Show\\a.mkv", "D:\\TV")):
         with pytest.raises(OutsideLibrary) as error:
-            library_path(path, (), root)
+            library_path(path, (), Confines(root))
         assert f"PATH_MAP={guess}={root}" in error.value.hint
 
 
 def test_a_library_behind_a_link_is_a_library(root: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(root)
-    assert library_path(f"{link}/Film/a.mkv", (), link) == link / "Film" / "a.mkv"
+    assert library_path(f"{link}/Film/a.mkv", (), Confines(link)) == link / "Film" / "a.mkv"
 
 
 def test_a_name_that_is_no_utf8_is_a_name(root: Path) -> None:
     name = os.fsdecode(b"caf\xe9.mkv")
-    assert library_path(f"{root}/{name}", (), root) == root / name
+    assert library_path(f"{root}/{name}", (), Confines(root)) == root / name
 
 
 def test_the_settings_are_pairs_of_folders() -> None:
