@@ -82,12 +82,16 @@ class Letters:
         Raises:
             WrongUsage: The path is none of a video in the library, or a wish has no meaning.
         """
-        if not wanted.path:
+        if not wanted.paths:
             raise WrongUsage("It names no file.", hint='Send {"path": "/folder/Film.mkv"}.')
         wishes = dict(wanted.wishes)
         languages = [one.code for one in parse_languages(wishes.pop("languages", ""))]
         options = parse_options(wishes)
-        path = library_path(wanted.path, self._settings.path_map, Confines.of(self._settings))
+        videos = [video for path in wanted.paths for video in self._videos(path)]
+        return videos, languages, options
+
+    def _videos(self, theirs: str) -> list[Path]:
+        path = library_path(theirs, self._settings.path_map, Confines.of(self._settings))
         if path.is_dir():
             videos = [
                 video.path
@@ -96,9 +100,9 @@ class Letters:
             ]
             if not videos:
                 raise WrongUsage("There is no video in this folder.", path=path)
-            return videos, languages, options
+            return videos
         self._must_be_a_video(path)
-        return [path], languages, options
+        return [path]
 
     def _arrived(self, what: Arrived, done: list[str], refused: list[str]) -> None:
         tagged = read_tags(what.tags, self._settings.target_langs)

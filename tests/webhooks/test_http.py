@@ -156,8 +156,10 @@ def _scripts() -> list[str]:
     [
         {"radarr_eventtype": "Download", "radarr_moviefile_path": '/movies/It\'s $5 "now".mkv'},
         {"sonarr_eventtype": "Download", "sonarr_episodefile_path": '/movies/It\'s $5 "now".mkv'},
+        {"sonarr_eventtype": "Download",
+         "sonarr_episodefile_paths": '/movies/It\'s $5 "now".mkv|/movies/B|C *.mkv'},
     ],
-)
+)  # fmt: skip
 def test_the_documented_script_asks_for_what_radarr_or_sonarr_imported(
     office: Office, tmp_path: Path, variables: dict[str, str]
 ) -> None:
@@ -176,21 +178,21 @@ def test_the_documented_script_asks_for_what_radarr_or_sonarr_imported(
     assert office.asked() == set()
     subprocess.run([script], env={"PATH": path, **variables}, **run)  # type: ignore[call-overload]
     office.outcomes()
-    assert office.asked() == {('It\'s $5 "now".mkv', ())}
+    several = ["B|C *.mkv"] if "sonarr_episodefile_paths" in variables else []
+    assert office.asked() == {(one, ()) for one in ['It\'s $5 "now".mkv', *several]}
 
 
 def test_the_documented_script_without_a_network_leaves_a_marker(tmp_path: Path) -> None:
     script = tmp_path / "dub.sh"
     script.write_text(_scripts()[1])
-    film = tmp_path / "It's $5.mkv"
-    for event, there in (("Test", False), ("Rename", False), ("Download", True)):
-        subprocess.run(
-            ["/bin/sh", script],
-            env={"radarr_eventtype": event, "radarr_moviefile_path": str(film)},
-            check=True,
-            timeout=30,
-        )
-        assert film.with_name(f"{film.name}.dub").exists() == there
+    films = [str(tmp_path / f"It's $5 *{number}.mkv") for number in range(3)]
+    for event, there in (("Test", 0), ("Rename", 0), ("Download", 3)):
+        for variables in (
+            {"radarr_eventtype": event, "radarr_moviefile_path": films[0]},
+            {"sonarr_eventtype": event, "sonarr_episodefile_paths": "|".join(films[1:])},
+        ):
+            subprocess.run(["/bin/sh", script], env=variables, check=True, timeout=30)
+        assert sum(Path(f"{film}.dub").exists() for film in films) == there
 
 
 def test_the_documented_command_of_bazarr_asks_for_its_video(office: Office) -> None:

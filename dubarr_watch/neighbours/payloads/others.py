@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from dubarr_watch.neighbours.payloads.reading import (
+    MAX_FILES,
+    PATH_CHARS,
     Ignored,
     News,
     Payload,
@@ -12,7 +15,7 @@ from dubarr_watch.neighbours.payloads.reading import (
     Wanted,
     What,
     event_of,
-    path_of,
+    text,
     texts,
 )
 
@@ -38,19 +41,25 @@ def parse(payload: Payload) -> News | None:
         if isinstance(payload.get(key), str) and (
             not known_by or any(name in payload for name in known_by)
         ):
-            what = _what(payload, event, path_of(payload, "", key), told=not sender)
+            what = _what(payload, event, _paths(text(payload, key)), told=not sender)
             return News(sender, event or "path", what)
     return None
 
 
-def _what(payload: Payload, event: str, path: str, *, told: bool) -> What:
+def _what(payload: Payload, event: str, paths: tuple[str, ...], *, told: bool) -> What:
     if event.lower() == "test":
         return Test()
     if event.lower() not in _WORTH_IT:
         return Ignored(f"{event} asks for nothing.")
-    if not path and not told:
+    if not paths and not told:
         return Ignored("It names no file.")
-    return Wanted(path, _wishes(payload), told)
+    return Wanted(paths, _wishes(payload), told)
+
+
+def _paths(listed: str) -> tuple[str, ...]:
+    """Return the paths in a text; Sonarr gives a script those of an import with | between them."""
+    found = re.split(r"\|(?=/|[A-Za-z]:[\\/]|\\\\)", listed)
+    return tuple(path for path in found if 0 < len(path) <= PATH_CHARS)[:MAX_FILES]
 
 
 def _wishes(payload: Payload) -> Mapping[str, str]:

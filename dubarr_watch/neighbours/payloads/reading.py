@@ -14,7 +14,7 @@ Payload = Mapping[str, object]
 MAX_FILES = 5000
 """Files that one payload may name; a long-running series has fewer."""
 
-_PATH_CHARS = 4096
+PATH_CHARS = 4096
 _EVENT_CHARS = 40
 _LANGUAGES, _LANGUAGE_CHARS = 50, 40
 _UNKNOWN = frozenset({"", "und", "unknown", "original", "any"})
@@ -41,12 +41,12 @@ class Wanted:
     """Files that somebody asks to be dubbed, whenever they arrived.
 
     Attributes:
-        path: As the sender sees it.
+        paths: As the sender sees them.
         wishes: `languages`, and options of a marker by their names, unparsed.
         told: Whether the sender reads the answer, and wants to hear what is wrong.
     """
 
-    path: str
+    paths: tuple[str, ...]
     wishes: Mapping[str, str]
     told: bool = True
 
@@ -146,7 +146,7 @@ def path_of(file: Payload, folder: str, key: str = "path", relative: str = "rela
     if not whole and folder and (rest := text(file, relative)):
         slash = "\\" if "\\" in folder and "/" not in folder else "/"
         whole = f"{folder.rstrip(slash)}{slash}{rest.lstrip('/' + chr(92))}"
-    return whole if len(whole) <= _PATH_CHARS else ""
+    return whole if len(whole) <= PATH_CHARS else ""
 
 
 def spoken_languages(file: Payload, owner: Payload) -> tuple[str, ...]:
