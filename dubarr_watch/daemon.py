@@ -44,6 +44,9 @@ log = structlog.get_logger(__name__)
 QUEUE_POLL_S = 2.0
 """How soon the daemon sees what another process queued (retry, cancel, dub)."""
 
+LAST_WORDS_S = 3.0
+"""The page, media servers and push services have so long together, once the work has stopped."""
+
 SAME_REQUEST_S = 0.5
 """Signals that come closer together are one request: GNU timeout, and a shell whose Ctrl-C reaches
 the program as well as its parent, send two."""
@@ -94,14 +97,18 @@ class Daemon:
             teller.start()
             library.start()
             inbox.start()
+            ends_s = 0.0
             try:
                 with serve(workshop.store, self._works(workshop, library, inbox)):
                     self._work(workshop, library, (notifier.wake, teller.wake))
+                    ends_s = time.monotonic() + LAST_WORDS_S
+                    for outbox in (teller, notifier):
+                        outbox.stop(0)  # they end while the page does
             finally:
                 inbox.stop()
                 library.stop()
-                teller.stop()
-                notifier.stop()
+                for outbox in (teller, notifier):
+                    outbox.stop(max(0.2, ends_s - time.monotonic()))
                 upkeep.stop()
         log.info("stopped")
         return ExitCode.DONE

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+
 import typer
 
 from dubarr_watch.cli.common import ready_settings
@@ -24,4 +28,9 @@ def run(
     settings = ready_settings()
     if pull and not settings.mock_mode:
         pull_models(names=None, json_=False)
-    raise typer.Exit(Daemon(settings).run())
+    code = Daemon(settings).run()
+    if threading.active_count() > 1:
+        # Somebody waits for a service that does not answer; Python would wait for them, too.
+        sys.stderr.flush()
+        os._exit(code)
+    raise typer.Exit(code)

@@ -19,7 +19,7 @@ from dubarr_watch.web.connections import Connection
 
 log = structlog.get_logger(__name__)
 
-STOP_S = 2.0
+STOP_S = 1.0
 """How long requests that are under way may take when the daemon stops."""
 
 
@@ -73,7 +73,6 @@ class Server:
         if self._thread.is_alive():
             log.warning("page stopped hard")
             self._server.force_exit = True
-            self._thread.join(1)
         self._listening.close()
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,27 @@ def test_a_database_that_somebody_keeps_locked_is_not_well(own: Site) -> None:
         answer = own.client.get("/health")
     assert answer.status_code == 503
     assert not answer.json()["database"]["ok"]
+    assert own.client.get("/health").status_code == 200
+
+
+def test_a_database_that_may_only_be_read_is_not_well(
+    own: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that became read-only; permissions alone do not stop root."""
+    connect = sqlite3.connect
+
+    def reading(path: Path, *options: Any, **named: Any) -> sqlite3.Connection:
+        found: sqlite3.Connection = connect(f"file:{path}?mode=ro", *options, uri=True, **named)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", reading)
+        answer = own.client.get("/health")
+    assert answer.status_code == 503
+    found = answer.json()
+    assert [name for name in ("worker", "watcher", "database") if not found[name]["ok"]] == [
+        "database"
+    ]
     assert own.client.get("/health").status_code == 200
 
 

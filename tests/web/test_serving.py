@@ -5,15 +5,18 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from websockets.sync.client import connect
 
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, make_talk
+from tests.composing import eventually, make_talk, names
 from tests.programs import Program, drop
 
 MAX_STOP_S = 5.0
@@ -83,6 +86,51 @@ def test_it_stops_in_time_though_somebody_is_connected(
     assert program.daemon is not None
     assert program.daemon.returncode == 0
     assert "page stopped hard" not in program.log.read_text()
+
+
+def test_it_stops_in_time_though_nothing_around_it_answers(
+    program: Program, client: httpx.Client
+) -> None:
+    """Streams that are heard, an upload that is half here, and services that never answer."""
+    port = program.environment["API_PORT"]
+    with ExitStack() as around:
+        deaf, jellyfin = (around.enter_context(socket.create_server(("127.0.0.1", 0), backlog=16))
+                          for _ in range(2))  # fmt: skip
+        program.environment |= {
+            "NOTIFY_URLS": f"json://127.0.0.1:{deaf.getsockname()[1]}",
+            "NOTIFY_DIGEST_SECONDS": "0",
+            "JELLYFIN_URL": f"http://127.0.0.1:{jellyfin.getsockname()[1]}",
+            "JELLYFIN_TOKEN": "made-up",
+        }
+        program.start()
+        drop(make_talk(program.config / "made.mkv"), program.videos, "Film.mkv")
+        program.ended("Film.mkv")
+        for asked in (deaf, jellyfin):  # their connections are kept, and nothing is said
+            asked.settimeout(30)
+            around.enter_context(asked.accept()[0])
+        around.enter_context(client.stream("GET", "/api/v1/events"))
+        around.enter_context(client.stream("GET", "/api/v1/logs/stream"))
+        right = {"Authorization": "Basic " + b64encode(b"admin:made-up").decode()}
+        around.enter_context(
+            connect(f"ws://127.0.0.1:{port}/ws/logs", additional_headers=right, proxy=None)
+        )
+        for what in ("/upload?name=Half.mkv", "/api/v1/notifications/test"):
+            begun = around.enter_context(socket.create_connection(("127.0.0.1", int(port))))
+            head = f"POST {what} HTTP/1.1\r\nHost: a\r\nAuthorization: {right['Authorization']}"
+            length = 1000 if "upload" in what else 0
+            begun.sendall(
+                f"{head}\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * (length // 2)
+            )
+        eventually(lambda: any(".tmp" in name for name in names(program.videos)), "half here")
+        around.enter_context(deaf.accept()[0])  # the test message
+        before_s = time.monotonic()
+        program.end(signal.SIGTERM)
+        took_s = time.monotonic() - before_s
+    print(f"stopped after {took_s:.1f} s")  # noqa: T201
+    assert took_s < MAX_STOP_S
+    assert program.daemon is not None
+    assert program.daemon.returncode == 0
+    assert not [name for name in names(program.videos) if ".tmp" in name]
 
 
 def test_an_idle_daemon_with_its_page_is_small(program: Program, client: httpx.Client) -> None:

@@ -67,6 +67,9 @@ async def receive_upload(request: Request, folder: str, name: str) -> Uploaded:
     try:
         await _pump(request, taker)
         return await run_in_threadpool(taker.finish)
+    except asyncio.CancelledError:
+        taker.close()  # the program ends, and its threads with it
+        raise
     finally:
         await run_in_threadpool(taker.close)
 
