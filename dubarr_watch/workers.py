@@ -18,6 +18,9 @@ from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
 
+_SIGNAL_S = 0.5
+"""How soon the main thread heeds a signal that the system gave to another thread."""
+
 
 class Bell:
     """Wakes everybody who waits; whoever is busy when it rings hears it afterwards."""
@@ -107,7 +110,8 @@ class Workers:
         for thread in self._threads:
             thread.start()
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(_SIGNAL_S)
         if self._trouble is not None:
             raise self._trouble
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -106,10 +107,11 @@ def _finished_at(folder: Path) -> float:
 
 def _size_bytes(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            found = path.lstat()
-            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
-        except FileNotFoundError:
-            continue  # it went between listing and looking
+    for where, _, names in os.walk(folder):  # unlike rglob it bears that a folder goes meanwhile
+        for name in names:
+            try:
+                found = Path(where, name).lstat()
+                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+            except FileNotFoundError:
+                continue  # it went between listing and looking
     return total

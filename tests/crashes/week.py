@@ -6,6 +6,7 @@ where a day of upkeep passes in so many seconds.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -115,9 +116,13 @@ def _sample(process: psutil.Process, program: Program, jobs: int) -> Sample:
         process.num_fds(),
         process.num_threads(),
         database,
-        sum(_kib(path) for path in (program.config / "work").rglob("*")),
-        sum(_kib(path) for path in (program.config / "reports").rglob("*")),
+        _below(program.config / "work"),
+        _below(program.config / "reports"),
     )
+
+
+def _below(folder: Path) -> int:
+    return sum(_kib(Path(where, name)) for where, _, names in os.walk(folder) for name in names)
 
 
 def _kib(path: Path) -> int:
