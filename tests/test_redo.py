@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -233,6 +234,17 @@ class TestKeeping:
         for job in (1, 2, 3):
             self.folder(tmp_path, job, age_s=1000 - job)
         assert self.keeping(tmp_path, shop, most_bytes=most_bytes).prune() == gone
+
+    def test_a_folder_that_another_job_clears_meanwhile_is_no_trouble(
+        self, tmp_path: Path, shop: Shop
+    ) -> None:
+        gone = self.folder(tmp_path, 1, age_s=1e6)
+
+        def now() -> float:
+            shutil.rmtree(gone)
+            return 1e6
+
+        assert self.keeping(tmp_path, shop, now=now).prune() == []
 
     @pytest.mark.parametrize(("days", "kept"), [(0.0, False), (7.0, True)])
     def test_a_finished_job_is_kept_as_long_as_the_settings_say(

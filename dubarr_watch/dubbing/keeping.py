@@ -72,7 +72,7 @@ class Keeping:
         try:
             with alone_in(folder):
                 self._clear(folder)
-        except BlockingIOError:
+        except (BlockingIOError, FileNotFoundError):  # in use, or another job cleared it
             return False
         return True
 
