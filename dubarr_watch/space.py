@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -51,7 +52,7 @@ class SpaceGate:
         """Close it; returns whether this is news, and not the same lack of space again."""
         folder = _existing(error.path or _UNKNOWN)
         with self._lock:
-            self._full, self._free_then = folder, shutil.disk_usage(folder).free
+            self._full, self._free_then = folder, _free_bytes(folder)
             self._closed_at_s = self._clock()
             news, self._told = not self._told, True
         if news:
@@ -85,4 +86,11 @@ class SpaceGate:
 
 
 def _existing(path: Path) -> Path:
-    return next(one for one in (path, *path.parents) if one.exists())
+    return next(one for one in (path, *path.parents) if os.path.exists(one))  # noqa: PTH110 - raises nothing
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0  # it went away: whatever is there when it is back was freed since

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -131,6 +133,21 @@ class TestGate:
         now[0] = 599
         assert not gate.is_open()
         now[0] = 600
+        assert gate.is_open()
+
+    def test_a_disk_that_answers_with_errors_keeps_it_closed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A mount that went away with its space must not end the daemon."""
+
+        def away(path: Path) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+        gate = SpaceGate()
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "disk_usage", away)
+            assert gate.close(DiskFull("Full.", path=tmp_path))
+            assert not gate.is_open()
         assert gate.is_open()
 
     def test_the_same_lack_of_space_is_news_once(self, small: Path) -> None:
