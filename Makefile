@@ -36,10 +36,10 @@ COMPILE = --quiet --universal --generate-hashes --no-header \
 # Once `make full` was asked for, every set-up is a full one: two sets are never mixed.
 FULL = $(wildcard .tools/full)
 
-.PHONY: help setup full models demo run test browser lint format benchmark soak requirements clean
+.PHONY: help setup full models demo run test browser container-test lint format benchmark soak requirements clean
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 	echo
 	echo 'make run VIDEOS=~/Videos LANGS=es     CONFIG= and MODELS= choose other folders'
 	echo 'make demo FILE=talk.mp4 LANGS=es,fr   the demonstration with a video of your own'
@@ -150,6 +150,13 @@ test: full ## Every check and every test
 	# What waits runs side by side; models want the whole machine, one after another.
 	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --dist loadfile --cov --cov-report= --cov-fail-under=0
 	.venv/bin/python -m pytest -m models --cov --cov-append
+
+container-test: models ## As root: build the image and let it dub a video
+	@$(FOLDERS)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	  buildah debootstrap bubblewrap >/dev/null
+	timeout 3000 .venv/bin/python -m pytest -s tests/container
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check

@@ -108,8 +108,8 @@ def test_every_command_line_shown_is_one_that_the_program_takes() -> None:
 
 
 def test_every_make_target_shown_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.M))
-    shown = set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.M))
+    targets = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.M))
+    shown = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.M))
     assert {"demo", "run", "test", "setup"} <= shown <= targets
 
 
