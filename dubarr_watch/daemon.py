@@ -31,6 +31,7 @@ from dubarr_watch.notify import Notifier, paused_event
 from dubarr_watch.runner import Ended
 from dubarr_watch.serving import open_page
 from dubarr_watch.settings import Profile, Settings, almost_full, in_words
+from dubarr_watch.space import SpaceGate
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import remove_dead_locks
 from dubarr_watch.store.records import JobRecord
@@ -162,6 +163,7 @@ class Daemon:
             bell=self._bell,
             on_end=on_end,
             poll_s=QUEUE_POLL_S,
+            gate=SpaceGate(shared=self._settings.work_dir),
             on_full=on_full,
         )
         if self._stopping.is_set():  # asked before there was anybody to ask

@@ -30,6 +30,7 @@ class SpaceGate:
     """Open while jobs may begin; closed by a full disk until something was freed there.
 
     Args:
+        shared: A folder that every job writes to, such as that of the intermediate files.
         try_again_s: See `TRY_AGAIN_S`.
         clock: Monotonic, in seconds.
     """
@@ -37,16 +38,18 @@ class SpaceGate:
     def __init__(
         self,
         *,
+        shared: Path | None = None,
         try_again_s: float = TRY_AGAIN_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._shared = shared
         self._try_again_s = try_again_s
         self._clock = clock
         self._lock = threading.Lock()
         self._full: Path | None = None
         self._free_then = 0
         self._closed_at_s = 0.0
-        self._told = False
+        self._told: int | None = None  # number of the device that was told of
 
     def close(self, error: DiskFull) -> bool:
         """Close it; returns whether this is news, and not the same lack of space again."""
@@ -54,7 +57,8 @@ class SpaceGate:
         with self._lock:
             self._full, self._free_then = folder, _free_bytes(folder)
             self._closed_at_s = self._clock()
-            news, self._told = not self._told, True
+            device = _device(folder)
+            news, self._told = self._told != device, device
         if news:
             log.warning(
                 "queue paused", reason=error.message, path=folder,
@@ -79,14 +83,27 @@ class SpaceGate:
         log.info("queue goes on")
         return True
 
-    def had_room(self) -> None:
-        """A job ended for another reason: the next lack of space is news again."""
+    def had_room(self, library: Path) -> None:
+        """A job ended for another reason: another lack of space where it wrote is news again.
+
+        Args:
+            library: Where its tracks went.
+        """
+        written = {_device(_existing(one)) for one in (library, self._shared) if one is not None}
         with self._lock:
-            self._told = False
+            if self._told in written:
+                self._told = None
 
 
 def _existing(path: Path) -> Path:
     return next(one for one in (path, *path.parents) if os.path.exists(one))  # noqa: PTH110 - raises nothing
+
+
+def _device(folder: Path) -> int:
+    try:
+        return folder.stat().st_dev
+    except OSError:
+        return 0
 
 
 def _free_bytes(folder: Path) -> int:

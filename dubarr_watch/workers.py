@@ -152,7 +152,7 @@ class Workers:
             if self._gate.close(ended.error):
                 self._on_full(ended.job)
         else:
-            self._gate.had_room()
+            self._gate.had_room(job.video.path.parent)
         self._on_end(ended)
 
     def _put_back(self, job: JobRecord) -> None:

@@ -154,8 +154,18 @@ class TestGate:
         gate = SpaceGate()
         assert gate.close(DiskFull("Full.", path=small))
         assert not gate.close(DiskFull("Full.", path=small))
-        gate.had_room()
+        gate.had_room(small)
         assert gate.close(DiskFull("Full.", path=small))
+
+    def test_room_elsewhere_makes_it_no_news(self, small: Path, tmp_path: Path) -> None:
+        """Jobs on another disk go on beside the one that waits."""
+        gate = SpaceGate(shared=tmp_path)
+        gate.close(DiskFull("Full.", path=small))
+        gate.had_room(tmp_path)
+        assert not gate.close(DiskFull("Full.", path=small))
+        assert gate.close(DiskFull("Full.", path=tmp_path))
+        gate.had_room(small)
+        assert gate.close(DiskFull("Full.", path=tmp_path))
 
 
 class TestPreflight:
