@@ -36,7 +36,7 @@ COMPILE = --quiet --universal --generate-hashes --no-header \
 # Once `make full` was asked for, every set-up is a full one: two sets are never mixed.
 FULL = $(wildcard .tools/full)
 
-.PHONY: help setup full models demo run test browser container-test lint format benchmark soak requirements clean
+.PHONY: help setup full models demo run test browser container-test lint format benchmark soak requirements audit sbom clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -191,6 +191,31 @@ requirements: .tools/uv ## Pin the newest allowed versions of all dependencies
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/build.txt <<< $$'hatchling>=1.27\neditables\nsetuptools>=77'
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 - -o requirements/uv.txt <<< 'uv<1'
 	! grep -nE '://|^-' requirements/*.txt
+
+audit: .tools/uv ## Compare the pinned packages with the list of known holes
+	@$(FIND_UV)
+	for list in requirements/*.txt; do
+	  echo "$$list"
+	  code=0
+	  "$$uv" tool run pip-audit==2.9.0 --strict --progress-spinner off --disable-pip \
+	    --require-hashes -r "$$list" >.tools/audit 2>&1 || code=$$?
+	  if grep -qE 'could not be audited|not found on|ConnectionError|Max retries|HTTPError' .tools/audit; then
+	    echo "Not audited: the list of known holes cannot be reached from here" >&2
+	    [ -z "$${AUDIT_REQUIRED:-}" ]
+	  else
+	    cat .tools/audit
+	    [ "$$code" = 0 ]
+	  fi
+	done
+
+sbom: .tools/uv ## What the program is made of, as CycloneDX: build/sbom-*.json
+	@$(FIND_UV)
+	mkdir -p build
+	for list in app full sidecar sidecar-xtts; do
+	  "$$uv" tool run --from cyclonedx-bom==7.0.0 cyclonedx-py requirements \
+	    "requirements/$$list.txt" --output-format JSON --output-file "build/sbom-$$list.json"
+	  echo "build/sbom-$$list.json"
+	done
 
 clean: ## Remove environments, tools and caches; models and settings stay
 	@rm -rf .venv tts_sidecar/.venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov \

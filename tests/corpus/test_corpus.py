@@ -73,7 +73,7 @@ PLAYLISTS = {
     "concat.mkv": "ffconcat version 1.0\nfile {url}/a.mkv\n",
     "passwd.avi": "ffconcat version 1.0\nfile /etc/passwd\n",
     "secret.mkv": "ffconcat version 1.0\nfile {secret}\n",
-    "beside.mkv": "ffconcat version 1.0\nfile h264-aac.mp4\n",
+    "beside.mkv": "ffconcat version 1.0\nfile h264-aac.mp4\nduration 3.5\n",
     "dash.webm": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static">'
     "<BaseURL>{url}/</BaseURL></MPD>",
     "sdp.mov": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} "
