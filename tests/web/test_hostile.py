@@ -230,11 +230,12 @@ class TestErrors:
         with open_site(tmp_path, Told(hear=break_down)) as site, capture_logs() as logs:  # type: ignore[arg-type]
             answer = site.client.post("/webhook", json={})
             told = site.problem(answer)
+            # It is logged after it is answered.
+            eventually(lambda: [one for one in logs if one["event"] == "request failed"], "logged")
         assert told["status"] == 500
         assert "made-up" not in answer.text
         assert "/app" not in answer.text
         assert "content-security-policy" in answer.headers
-        assert any(one["event"] == "request failed" for one in logs)
 
     @pytest.mark.parametrize(
         "path",
