@@ -161,3 +161,22 @@ def test_a_long_name_leaves_room_for_its_tracks(tmp_path: Path) -> None:
     name = safe_name("ä" * 300 + ".mkv")
     assert len(name.encode()) + len(".Dubarr.es.mka") - len(".mkv") <= 255
     (tmp_path / name).touch()
+
+
+def test_what_a_killed_process_left_is_gone_at_the_next_start(site: Site) -> None:
+    """And only that: what was finished stays, and what bears no name of ours."""
+    settings, works = site.shop.settings, site.desk.works
+    desk = uploads.UploadDesk(settings, works)
+    whole = desk.begin("Whole.mkv", "", None)
+    whole.add(b"x")
+    whole.finish()
+    left = desk.begin("Left.mkv", "", None)
+    left.add(b"x" * 1000)
+    left._file.close()  # as the kernel does
+    own = site.shop.videos / ".Own.mkv"
+    own.write_bytes(b"x")
+    (settings.config_dir / "run" / "uploads" / "other").write_bytes(os.fsencode(own))
+    assert len(names(site.shop.videos)) == 3
+    uploads.UploadDesk(settings, works)
+    assert names(site.shop.videos) == [".Own.mkv", "Whole.mkv"]
+    assert names(settings.config_dir / "run" / "uploads") == []

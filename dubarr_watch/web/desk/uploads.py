@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,9 +22,10 @@ from dubarr_watch.library.naming import (
     is_ignored_path,
     is_video_name,
     temporary_name,
+    writing_job,
 )
 from dubarr_watch.settings import Settings
-from dubarr_watch.storage import plain_os_errors, sync
+from dubarr_watch.storage import plain_os_errors, sync, write_atomically
 from dubarr_watch.web.works import Works
 
 log = structlog.get_logger(__name__)
@@ -55,6 +58,8 @@ class UploadDesk:
         self._root = settings.videos_dir
         self._most_bytes = int(settings.upload_max_gib * 2**30)
         self._works = works
+        self._begun = settings.config_dir / "run" / "uploads"
+        self._remove_what_died()
 
     def begin(self, name: str, folder: str, announced_bytes: int | None) -> Upload:
         """Open a file for what will come.
@@ -77,6 +82,21 @@ class UploadDesk:
         if announced_bytes is not None:
             _assert_room(target.parent, announced_bytes)
         return Upload(self, target)
+
+    def _note(self, part: Path) -> Path:
+        """Write down what is begun, so that the next start finds it if this process dies."""
+        note = self._begun / hashlib.sha256(os.fsencode(part)).hexdigest()
+        write_atomically(note, os.fsencode(part))
+        return note
+
+    def _remove_what_died(self) -> None:
+        for note in self._begun.glob("*"):
+            part = Path(os.fsdecode(note.read_bytes()))
+            if writing_job(part.name) == _NO_JOB and not part.is_symlink():
+                with suppress(OSError):
+                    part.unlink()
+                    log.info("leftover removed", path=part)
+            note.unlink(missing_ok=True)
 
     def _assert_fits(self, size_bytes: int) -> None:
         if size_bytes > self._most_bytes:
@@ -112,6 +132,7 @@ class Upload:
         self._part = target.with_name(temporary_name(target.name, _NO_JOB))
         self._came = 0
         self._looked_at = 0
+        self._begun = desk._note(self._part)
         with plain_os_errors(target):
             # A file that a broken process left may have its final name already.
             if self._part.is_symlink() or (self._part.exists() and self._part.stat().st_nlink > 1):
@@ -159,6 +180,7 @@ class Upload:
                 raise _already_there(self._target) from None
             self._file.close()
             sync(self._target.parent)
+            self._begun.unlink(missing_ok=True)
         log.info("uploaded", video=self._target, size_bytes=self._came)
         self._desk._works.look_at(self._target)
         shown = printable(self._target)
@@ -168,6 +190,7 @@ class Upload:
         """Remove what came, unless it was finished."""
         if not self._file.closed:
             self._part.unlink(missing_ok=True)
+            self._begun.unlink(missing_ok=True)
             self._file.close()
 
 
