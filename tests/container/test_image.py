@@ -277,6 +277,8 @@ def test_a_dropped_video_is_dubbed_as_puid_below_a_read_only_root(
             return track.exists()
 
         eventually(dubbed, "the dub", 900)
+        report = container.config / "reports" / "1.es.json"
+        eventually(report.exists, "the report, which comes last", 60)
         assert seen == {PUID}
         assert sha256(container.videos / "Talk.mkv") == before
         written = [track, *(path for path in container.config.rglob("*"))]
@@ -287,7 +289,7 @@ def test_a_dropped_video_is_dubbed_as_puid_below_a_read_only_root(
         assert (container.videos / "Talk.mkv").stat().st_uid == 0  # not ours to give away
         status = container.exec("dubarr-watch", "status", "--json")
         assert json.loads(status.stdout), status.stderr
-        assert {path.stat().st_uid for path in container.config.rglob("*")} == {PUID}
+        assert {path.lstat().st_uid for path in container.config.rglob("*")} == {PUID}
         assert container.stop() < STOP_S
 
 
@@ -310,7 +312,7 @@ def test_it_runs_as_the_user_that_it_is_started_as(image: Image, tmp_path: Path)
     with started(image, tmp_path, read_only=True, user="5555:5555", PUID="77",
                  MOCK_MODE="true") as container:  # fmt: skip
         assert {process.uids().effective for process in container.processes()} == {5555}
-        assert {path.stat().st_uid for path in container.config.rglob("*")} == {5555}
+        assert {path.lstat().st_uid for path in container.config.rglob("*")} == {5555}
         assert container.stop() < STOP_S
 
 
