@@ -92,6 +92,10 @@ def dub(
     )
     job = desk.jobs.add(desk.videos.named(asked.video_id, asked.path), asked)
     named = ", ".join(words.language(code) for code in wanted)
+    if job.state.ended:
+        return _done(
+            request, f"{job.name} in {named}: {words.state_word(job.state)}. {job.reason}".strip()
+        )
     return _done(request, f"{job.name} is asked for in {named}.")
 
 
