@@ -21,6 +21,7 @@ from dubarr_watch.engines.placing import (
     refuse_impossible,
 )
 from dubarr_watch.engines.registry import planned, specs_for
+from dubarr_watch.engines.sidecar_process import remove_scratch_of_the_dead
 from dubarr_watch.errors import (
     UserMustProvide,
 )
@@ -98,6 +99,7 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         ):
             log.info("job taken back", job=job.id, video=job.video.path, state=job.state)
             remove_leftovers(job.video.path.parent, job.id)
+        remove_scratch_of_the_dead()
         plan = plan_for(specs, inventory, settings, store.needs.peaks())
         refuse_impossible(plan)
         specs = planned(specs, plan)

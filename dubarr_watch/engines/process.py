@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -57,6 +58,7 @@ class ChildProcess:
         environment: Its whole environment.
         pass_fds: File descriptors that it inherits.
         on_line: Called with each line of its output.
+        scratch: Its folder for temporary files, removed when it has ended.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class ChildProcess:
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
         on_line: Callable[[str], None] | None = None,
+        scratch: Path | None = None,
     ) -> None:
         self.name = name
         self.started = time.monotonic()
         self.load_s = 0.0
         self.peak_rss_mib = 0.0
         self._on_line = on_line
+        self._scratch = scratch
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._process = subprocess.Popen(
             command,
@@ -150,6 +154,8 @@ class ChildProcess:
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):
                     stream.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _wait(self, seconds: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):

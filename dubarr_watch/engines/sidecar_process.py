@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import os
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
+import psutil
 import structlog
 
 from dubarr_watch.engines.context import POLL_S, Admission, EngineContext
@@ -20,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 _LISTENING = "tts_sidecar listening on "
 _PORT_TAKEN = "cannot be used"
+_SCRATCH = "dubarr-watch-speech-"
 
 
 class RunningSidecar:
@@ -80,14 +85,17 @@ def _start(
 
     # Another environment's packages, possibly for another version of Python, must stay out.
     told = {key: value for key, value in environment.items() if key != "PYTHONPATH"}
+    scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
     try:
         process = ChildProcess(
             context.kind,
             [*command, "--port", str(port)],
-            environment={**told, "TTS_SIDECAR_TOKEN": token},
+            environment={**told, "TTS_SIDECAR_TOKEN": token, "TMPDIR": str(scratch)},
             on_line=on_line,
+            scratch=scratch,
         )
     except OSError as error:
+        shutil.rmtree(scratch, ignore_errors=True)
         raise ToolMissing(
             "The speech process has no Python environment.",
             hint="Run `make setup`.",
@@ -124,3 +132,16 @@ def _await_address(
 
 class _PortTaken(Exception):
     pass
+
+
+def remove_scratch_of_the_dead() -> None:
+    """Remove temporary files of speech processes whose daemon was killed together with them.
+
+    Call it before one is started: a process of an earlier life may have had our number.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        number = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if not number.isdecimal():
+            continue
+        if int(number) == os.getpid() or not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)

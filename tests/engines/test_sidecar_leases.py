@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 from dubarr_watch.engines.base import EngineSpec, Need, Synthesizer
 from dubarr_watch.engines.host import EngineHost
+from dubarr_watch.engines.sidecar_process import remove_scratch_of_the_dead
 from dubarr_watch.errors import OutOfMemory
 from dubarr_watch.gpu.entries import LeaseState
 from tests.engines.test_host_leases import (
@@ -156,3 +159,18 @@ def test_speech_that_runs_out_of_memory_twice_fails_with_the_figures(
         say(synthesizer, tmp_path)
     assert len(host.usage) == 2
     assert states(host.broker) == []
+
+
+def test_what_a_killed_speech_process_left_is_gone_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of a process that lives stays, and so does everybody else's."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = [f"dubarr-watch-speech-{pid}-x" for pid in (gone.pid, os.getpid(), os.getppid())]
+    for name in (*names, "dubarr-watch-speech-x", "other"):
+        (tmp_path / name).mkdir()
+    remove_scratch_of_the_dead()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {names[2], "dubarr-watch-speech-x", "other"}
