@@ -5,8 +5,10 @@ While the models of one job hold a GPU, another job decodes, mixes or publishes.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -154,6 +156,7 @@ class Workers:
         else:
             self._gate.had_room(job.video.path.parent)
         self._on_end(ended)
+        give_memory_back()
 
     def _put_back(self, job: JobRecord) -> None:
         """Queue a job again of which nothing can be written down now, once that can be."""
@@ -167,3 +170,9 @@ class Workers:
                 else:
                     return
             self._bell.wait(heard, self._poll_s)
+
+
+def give_memory_back() -> None:
+    """Let the system have what a job's sound took: glibc keeps it for the next one."""
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -76,4 +76,5 @@ def _open_files() -> tuple[str, ...]:
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the listing's own
             found.append(str(Path("/proc/self/fd", number).readlink()).split(":")[0])
-    return tuple(sorted(found))
+    # Each thread that asks the store has a connection for as long as it lives.
+    return tuple(sorted(name for name in found if "dubarr.db" not in name))

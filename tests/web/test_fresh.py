@@ -44,7 +44,8 @@ def ask(app: Fresh, *requests: tuple[str, str], at_once: bool = False) -> list[s
 STATUS = ("GET", "/api/v1/status")
 
 
-def test_a_crowd_gets_one_answer() -> None:
+def test_a_crowd_gets_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh, "KEPT_S", 600.0)
     counting = Counting()
     assert ask(Fresh(counting), *[STATUS] * 20, at_once=True) == ["1"] * 20
 

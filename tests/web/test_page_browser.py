@@ -74,6 +74,7 @@ def video_of(page: Page, name: str) -> None:
     page.goto(f"/library?search={name}")
     page.get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    ready(page)
 
 
 class TestGettingIn:

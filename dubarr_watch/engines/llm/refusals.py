@@ -20,6 +20,8 @@ from dubarr_watch.errors import (
 
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _CONTEXT_WORDS = ("context_length", "context length", "context size", "context_size")
+# llama.cpp's server, of an answer that ended at max_tokens and so is no JSON.
+_CUT_OFF = "does not match the expected"
 _OPTIONS = {
     "max_tokens": ("max_tokens",),
     "temperature": ("temperature",),
@@ -102,6 +104,8 @@ def _of_status(error: openai.APIStatusError, model: str, longest_wait_s: float) 
             f"The translation service has no model {model}.",
             hint="Set LLM_MODEL to one that it has; check OPENAI_BASE_URL where it is set.",
         )
+    if status >= 500 and _CUT_OFF in words:
+        return ContextTooLong("The model's answer was cut off before its end.")
     if status in {408, 409, 425, 429} or status >= 500:
         return _later(error, longest_wait_s)
     return _of_question(error, words)

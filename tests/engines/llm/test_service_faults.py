@@ -244,6 +244,14 @@ def test_what_is_longer_than_the_context_is_asked_in_parts(asking: Ask) -> None:
     assert [len(asked.texts) for asked in server.asked] == [4, 2, 1, 1, 2]
 
 
+def test_an_answer_that_llama_cpp_calls_cut_off_is_asked_for_in_parts(asking: Ask) -> None:
+    """It says so as an error of its own, as often as the same is asked."""
+    said = "The model produced output that does not match the expected peg-native format"
+    translator, server = asking(Reply(500, {"message": said, "code": 500}))
+    assert len(translator.translate(request(*LINES))) == 4
+    assert [len(asked.texts) for asked in server.asked] == [4, 2, 2]
+
+
 @pytest.mark.parametrize(
     "bad",
     [
