@@ -31,6 +31,9 @@ sentence in another language. Subtitles commonly linger for as long.
 EARLY_S, LATE_S = 0.045, 0.125
 """How far from the original a take may start unnoticed (ITU-R BT.1359-1, detectability)."""
 
+CENTRED_LATE_S = 0.1
+"""How late a take is placed to be centred: its voice may begin 20 ms into it."""
+
 CLOSE_ENOUGH = 1.005
 """A take this little too long loses no more than its last breath."""
 
@@ -225,7 +228,7 @@ def _stretched(line: FitLine, slot: Span) -> FitPlan:
     speed = min(1.0, max(SLOWEST, round(line.length_s / slot.duration_s, 4)))
     duration_s = min(line.length_s / speed, slot.duration_s)
     centred_s = line.start_s + (line.original_s - duration_s) / 2
-    latest_s = min(slot.start_s + LATE_S, slot.end_s - duration_s)
+    latest_s = min(slot.start_s + CENTRED_LATE_S, slot.end_s - duration_s)
     start_s = max(slot.start_s, min(centred_s, latest_s))
     return FitPlan(start_s, duration_s, speed, why=(Why.SLOWED, Why.CENTRED))
 

@@ -374,7 +374,7 @@ class TestPlanned:
         (got,) = speak(studio(), part(0, SHORT, 3))
         assert got.path is not None
         assert (got.fit.speed, got.fit.why) == (0.9, ("slowed", "centred"))
-        assert got.placed_s == pytest.approx(0.125)
+        assert got.placed_s == pytest.approx(0.1)
         assert soundfile.info(got.path).duration == pytest.approx(1.4, abs=0.04)
 
     def test_only_takes_that_are_too_long_are_looked_into(
