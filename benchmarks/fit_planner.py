@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 
 from benchmarks.embedded import RESULTS, Measured, as_table
-from dubarr_watch.dubbing.fit_planner import FitLine, Limits, plan_fits
+from dubarr_watch.dubbing.fit_planner import FitLine, plan_in_slots, slots_of
 from dubarr_watch.engines.base import Span
 
 RUNS = 5
@@ -34,11 +34,11 @@ def main() -> None:
 def measure(count: int) -> list[Measured]:
     """Plan as many lines, a few times, and return the best and the worst time."""
     lines = film(count)
-    limits = Limits(lines[-1].end_s + 5, 1.25)
+    video_end_s = lines[-1].end_s + 5
     seconds: list[float] = []
     for _ in range(RUNS):
         started = time.perf_counter()
-        plans = plan_fits(lines, limits)
+        plans = plan_in_slots(lines, slots_of(lines, video_end_s), 1.25)
         seconds.append(time.perf_counter() - started)
     changed = sum(plan.speed != 1 or bool(plan.cuts) for plan in plans)
     return [

@@ -103,6 +103,9 @@ def test_they_are_heard_together_for_as_long_as_they_were(shop: Shop) -> None:
     assert heard_at(shop, 1.0, 2.5) == [True, False]
     assert heard_at(shop, 2.8, 3.3) == [True, True]
     assert heard_at(shop, 3.7, 4.5) == [False, True]
+    shown = next(shop.videos.glob("*.srt")).read_text("utf-8").split("\n\n")[1]
+    assert shown.splitlines()[1].startswith("00:00:02,")
+    assert [row[:2] for row in shown.splitlines()[2:]] == ["- ", "- "]
 
 
 def test_where_nobody_hears_that_one_follows_the_other(shop: Shop) -> None:

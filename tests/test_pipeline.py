@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from dubarr_watch.dubbing.levels import Loudness
 from dubarr_watch.dubbing.passes import run_pass
+from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.errors import DiskFull, EngineCrashed, NotWritable, SynthesisFailed, VideoChanged
 from dubarr_watch.media import probe
 from dubarr_watch.settings import MixStyle
@@ -205,6 +207,36 @@ class TestCheckpoints:
         shop.use(transcriber={"delay_s": 0.001})
         shop.run(job)
         assert (shop.spy.count("transcribe"), shop.spy.count("translate")) == (2, 2)
+
+    @pytest.mark.parametrize(
+        ("changed", "anew"),
+        [
+            ("synthesizer", {"synthesize", "transcribe", "voice_activity"}),
+            ("prover", {"transcribe"}),
+            ("listener", {"voice_activity"}),
+        ],
+    )
+    def test_another_engine_does_its_own_work_anew(
+        self,
+        shop: Shop,
+        film: Path,
+        changed: str,
+        anew: set[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Also one by the same name whose voices are called the same; nobody else works again."""
+        hears = EngineSpec("tests.telling_fakes:HearingTranscriber")
+        speaks = EngineSpec("tests.telling_fakes:TellingSynthesizer")
+        shop.specs = replace(shop.specs, prover=hears, listener=hears, synthesizer=speaks)
+        job = shop.enqueue(film, "es")
+        with monkeypatch.context() as broken:
+            broken.setattr("dubarr_watch.dubbing.delivery.Report.write", crash)
+            assert shop.run(job).job.state is JobState.QUEUED
+        shop.use(**{changed: {"delay_s": 0.001}})
+        before = len(shop.spy.calls)
+        assert shop.run(job).job.state is JobState.DONE
+        works = {"transcribe", "diarize", "translate", "synthesize", "voice_activity"}
+        assert {call.method for call in shop.spy.calls[before:]} & works == anew
 
     def test_a_track_that_was_published_is_not_written_again(self, shop: Shop, film: Path) -> None:
         job = shop.enqueue(film, "es")
@@ -548,6 +580,11 @@ class TestDebugMode:
         shop.set(debug_mode=True)
         speech = shop.work(shop.dub(film, "es").job) / "speech.es.wav"
         assert probe(speech).duration_s == pytest.approx(probe(film).duration_s, abs=0.01)
+
+
+def crash(*_: object) -> None:
+    """Be a process that was killed."""
+    raise EngineCrashed("It was killed.")
 
 
 def crash_at(shop: Shop, method: str, number: int) -> None:

@@ -17,6 +17,7 @@ import pytest
 from dubarr_watch.dubbing.report import Report
 from dubarr_watch.dubbing.speaker_report import SpeakerReport
 from dubarr_watch.engines.base import EngineSpec
+from dubarr_watch.errors import EngineCrashed
 from dubarr_watch.runner import Ended
 from dubarr_watch.store.records import JobState
 from tests.composing import Shop, ffmpeg, open_shop
@@ -198,6 +199,29 @@ class TestCastFile:
         absent = shop.dub(talk(folder / "S01E03.mkv", ANNA_HZ, CLARA_HZ))
         assert absent.job.state is JobState.DONE, "who is not in an episode is no mistake"
         assert [one.name for one in cast(absent)] == ["", ""]
+
+    def test_samples_that_change_places_are_listened_to_again(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        film = talk(shop.videos / "Film.mkv", ANNA_HZ, BELLA_HZ)
+        clips = [shop.videos / name for name in ("a.flac", "b.flac")]
+        for clip, pitch in zip(clips, (ANNA_HZ, BELLA_HZ), strict=True):
+            ffmpeg("-f", "lavfi", "-i", f"sine=frequency={pitch}:duration=6", clip)
+        (shop.videos / "cast.toml").write_text(
+            "".join(f'[[person]]\nname = "{c.stem}"\nsample = "{c.name}"\n' for c in clips)
+        )
+        job = shop.enqueue(film)
+
+        def crash(*_: object) -> None:
+            raise EngineCrashed("It was killed.")
+
+        with monkeypatch.context() as broken:
+            broken.setattr("dubarr_watch.dubbing.delivery.Report.write", crash)
+            shop.run(job)
+        first, second = (clip.read_bytes() for clip in clips)
+        clips[0].write_bytes(second)
+        clips[1].write_bytes(first)
+        assert [one.name for one in cast(shop.run(job))] == ["b", "a"]
 
     def test_a_gender_is_cast_for(self, shop: Shop) -> None:
         film = talk(shop.videos / "Film.mkv", ANNA_HZ, BELLA_HZ)

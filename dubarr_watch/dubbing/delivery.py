@@ -22,9 +22,9 @@ from dubarr_watch.dubbing.track_file import publish_sidecar
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video, still_there
 from dubarr_watch.dubbing.workspace import JobControl, MemoryMeter, Workspace, content_key
-from dubarr_watch.engines.base import Span
+from dubarr_watch.engines.base import EngineSpec, Span
 from dubarr_watch.engines.host import EngineHost
-from dubarr_watch.engines.registry import EngineSpecs
+from dubarr_watch.engines.registry import EngineSpecs, made_by
 from dubarr_watch.errors import printable
 from dubarr_watch.languages import Language, parse_language
 from dubarr_watch.library.confines import Confines
@@ -170,9 +170,9 @@ class Delivery:
     def report(self, dub: Dub, tracks: Sequence[PublishedTrack]) -> LanguageResult:
         """Listen to the result, write its report, and say how the language ended."""
         code = dub.language.code
-        heard = self.work.stage(
-            "report", code, content_key(dub.fitted), list[Span], lambda: self._listen(dub)
-        )
+        spec = self.specs.listener or self.specs.transcriber
+        key = content_key(dub.fitted, self.understood.audio.duration_s, made_by(spec))
+        heard = self.work.stage("report", code, key, list[Span], lambda: self._listen(dub, spec))
         lines = line_reports(dub.parts, dub.fitted)
         seconds = self.work.stage_seconds(code)
         summary = summarize(
@@ -200,9 +200,8 @@ class Delivery:
         report.write(path)
         return LanguageResult(dub.language, state, to_check, tuple(tracks), report, path)
 
-    def _listen(self, dub: Dub) -> list[Span]:
+    def _listen(self, dub: Dub, spec: EngineSpec) -> list[Span]:
         """Return where the dub has voice; it is written out alone for as long as that takes."""
-        spec = self.specs.listener or self.specs.transcriber
         speech = self.work.folder / f"speech.{dub.language.code}.wav"
         write_speech(dub.takes, self.understood.audio.duration_s, speech)
         with self.host.engine("transcriber", spec, **self.control.watch) as transcriber:

@@ -70,19 +70,6 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What no plan passes.
-
-    Attributes:
-        video_end_s: Length of the video.
-        max_speedup: MAX_SPEEDUP.
-    """
-
-    video_end_s: float
-    max_speedup: float
-
-
-@dataclass(frozen=True, slots=True)
 class FitLine:
     """What a plan needs to know of a line and of its take.
 
@@ -148,20 +135,10 @@ class FitPlan:
         return sum((cut.duration_s for cut in self.cuts), 0.0)
 
 
-def plan_fits(lines: Sequence[FitLine], limits: Limits) -> list[FitPlan]:
-    """Return a plan for each line.
-
-    Args:
-        lines: In order of start.
-        limits: What no plan passes.
-    """
-    return plan_in_slots(lines, slots_of(lines, limits.video_end_s), limits.max_speedup)
-
-
 def plan_in_slots(
     lines: Sequence[FitLine], slots: Sequence[Span], max_speedup: float, free_from_s: float = 0.0
 ) -> list[FitPlan]:
-    """Return a plan for each line, in slots that are known already.
+    """Return a plan for each line.
 
     Args:
         lines: In order of start.

@@ -56,11 +56,11 @@ class Recognition:
         root = self.settings.videos_dir.absolute()
         path = find_cast_file(self.video.path, root)
         file = read_cast_file(path, root) if path is not None else None
-        named = {p: _content(p) for entry in (file.entries if file else ())
+        named = {str(p): _content(p) for entry in (file.entries if file else ())
                  for p in (entry.sample, entry.reference) if p is not None}  # fmt: skip
         model = heard_by(self.specs.printer) if self.specs.printer else ""
         recognised = self.work.stage(
-            "people", "", content_key(known.key, known.voices, model, file, sorted(named.values())),
+            "people", "", content_key(known.key, known.voices, model, file, named),
             Recognised, lambda: self._recognised(known, model, file, root),
         )  # fmt: skip
         references = known.references

@@ -59,6 +59,16 @@ class SeriesMemory:
         people = _together(one for story in reversed(stories) for one in story.characters)
         return FilmContext(summary, people, terms)
 
+    def corrected(self, language: str, known: FilmContext) -> FilmContext:
+        """Return what `earlier` once said, with what people have said of its terms since."""
+        before = {term.source.casefold() for term in known.glossary}
+        terms = tuple(
+            Term(one.source, one.spoken)
+            for one in self.glossary.terms(self.scope, language)
+            if one.by_person or one.source.casefold() in before
+        )
+        return replace(known, glossary=terms)
+
     def remember(self, language: str, film: FilmContext) -> None:
         """Keep what an episode adds: terms that are new, its summary and its people."""
         new = {term.source: term.target for term in film.glossary}

@@ -6,6 +6,8 @@ import math
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from dubarr_watch.dubbing.subtitle_text import Cue
@@ -15,17 +17,26 @@ MAX_LINE_CHARS = 42
 
 MAX_LINES = 2
 
+SHORTEST_CUE_S = 0.8
+"""Who begins so soon after somebody else is shown together with them: nobody reads faster."""
+
+SHORTEST_OVERLAP_S = 0.2
+"""Less is no talking at the same time; see `engines/turns.py`."""
+
+_DASH = "- "
+
 
 def write_srt(lines: Sequence[Cue], path: Path) -> None:
     """Write lines as a SubRip file: UTF-8, at most two lines of about 42 characters at a time.
 
     A longer text is split in time by its length; a cue ends at the latest where the next starts.
+    What two speakers say at the same time is shown together, a dash before each.
 
     Args:
-        lines: In order of start.
+        lines: In order of start; only those of different speakers overlap.
         path: The file to write.
     """
-    cues = [shown for line in _without_overlaps(lines) for shown in _split(line)]
+    cues = [shown for group in _together(lines) for shown in _shown(group)]
     blocks = [
         f"{number}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{cue.text}\n"
         for number, cue in enumerate(cues, start=1)
@@ -33,13 +44,57 @@ def write_srt(lines: Sequence[Cue], path: Path) -> None:
     path.write_bytes("\n".join(blocks).encode("utf-8", "replace"))
 
 
-def _without_overlaps(lines: Sequence[Cue]) -> Iterator[Cue]:
-    for position, line in enumerate(lines):
-        text = _plain(line.text)
-        until_s = lines[position + 1].start_s if position + 1 < len(lines) else math.inf
-        end_s = min(line.end_s, until_s)
-        if text and _ms(end_s) > _ms(line.start_s):
-            yield Cue(line.start_s, end_s, text)
+def _together(lines: Sequence[Cue]) -> Iterator[list[Cue]]:
+    """Yield lines in groups that overlap; too short an overlap is cut off the earlier ones."""
+    group: list[Cue] = []
+    for line in (Cue(line.start_s, line.end_s, _plain(line.text)) for line in lines):
+        if not line.text or _ms(line.end_s) <= _ms(line.start_s):
+            continue
+        if group and max(one.end_s for one in group) - line.start_s < SHORTEST_OVERLAP_S:
+            yield [replace(one, end_s=min(one.end_s, line.start_s)) for one in group]
+            group = []
+        group.append(line)
+    if group:
+        yield group
+
+
+def _shown(group: Sequence[Cue]) -> Iterator[Cue]:
+    """Yield the cues of lines that overlap: another one wherever somebody says something new."""
+    if len(group) == 1:
+        yield from _split(group[0])
+        return
+    saying: dict[int, Cue] = {}
+    steps = list(_steps(group))
+    until_s = max(line.end_s for line in group)
+    for (start_s, new), (end_s, _) in pairwise([*steps, (until_s, {})]):
+        still = {
+            who: row
+            for who, row in saying.items()
+            if who not in new and row.end_s - start_s >= SHORTEST_OVERLAP_S
+        }
+        others = list(still.items())[-1:] if len(new) < MAX_LINES else []
+        saying = still | new
+        rows = [row.text for _, row in sorted([*others, *new.items()])]
+        dash = _DASH if len(rows) > 1 else ""
+        if _ms(end_s) > _ms(start_s):
+            yield Cue(start_s, end_s, "\n".join(dash + row for row in rows))
+
+
+def _steps(group: Sequence[Cue]) -> Iterator[tuple[float, dict[int, Cue]]]:
+    """Yield when something new is shown and what, by number of the line in its group."""
+    rows = sorted(
+        ((row, who) for who, line in enumerate(group) for row in _split(line, MAX_LINES - 1)),
+        key=lambda row: row[0].start_s,
+    )
+    start_s, new = rows[0][0].start_s, {rows[0][1]: rows[0][0]}
+    for row, who in rows[1:]:
+        soon = row.start_s - start_s < SHORTEST_CUE_S
+        if soon and who not in new and len(new) < MAX_LINES:
+            new[who] = row
+            continue
+        yield start_s, new
+        start_s, new = max(row.start_s, start_s + SHORTEST_CUE_S), {who: row}
+    yield start_s, new
 
 
 def _plain(text: str) -> str:
@@ -48,11 +103,11 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).replace("-->", "→").replace("<", "‹").replace(">", "›")
 
 
-def _split(line: Cue) -> Iterator[Cue]:
-    """Split a cue in time when its text needs more than two lines."""
-    width = _width(line.text)
+def _split(line: Cue, most: int = MAX_LINES) -> Iterator[Cue]:
+    """Split a cue in time when its text needs more lines; single ones leave room for a dash."""
+    width = _width(line.text) - (len(_DASH) if most == 1 else 0)
     rows = textwrap.wrap(line.text, width, break_on_hyphens=False)
-    parts = [rows[at : at + MAX_LINES] for at in range(0, len(rows), MAX_LINES)]
+    parts = [rows[at : at + most] for at in range(0, len(rows), most)]
     sizes = [sum(map(len, part)) for part in parts]
     seconds, start_s, said = line.end_s - line.start_s, line.start_s, 0
     for part, size in zip(parts, sizes, strict=True):

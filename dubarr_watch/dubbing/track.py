@@ -169,7 +169,7 @@ class TrackMaker:
                 voices=voices,
                 synthesizer=synthesizer,
                 translator=translator,
-                keeper=self.work.takes(code),
+                keeper=self.work.takes(code, made_by(self.specs.synthesizer)),
                 max_speedup=self.settings.max_speedup,
                 cancelled=self.control.cancelled,
                 progress=progress,
@@ -183,8 +183,10 @@ class TrackMaker:
                 durations=durations,
             )
             key = content_key(
-                [part.key for part in parts], self.settings.max_speedup, studio.listener is not None
-            )
+                parts, wording.film, made_by(self.specs.synthesizer), self.settings.max_speedup,
+                studio.listener and studio.listener.made_by,
+                studio.printer and self.specs.printer and made_by(self.specs.printer),
+            )  # fmt: skip
             fitted = self.work.stage(
                 "synthesize", code, key, list[FittedTake], lambda: speak_lines(parts, studio)
             )

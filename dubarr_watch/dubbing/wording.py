@@ -189,13 +189,17 @@ class Translating:
         return replace(wide, film=film, dispatcher=queue, job=self.control.job or 0, turn=self.turn)
 
     def _earlier(self, code: str) -> FilmContext:
-        """Return what was decided before this job: a later run of it asks the same."""
+        """Return what was decided before this job: a later run of it asks the same.
+
+        Unless a person has decided otherwise in between.
+        """
         if self.memory is None:
             return EMPTY_FILM
         earlier = self.work.kept(f"earlier.{code}", FilmContext)
-        if earlier is None:
-            earlier = self.memory.earlier(code)
-            self.work.keep(f"earlier.{code}", FilmContext, earlier)
+        if earlier is not None:
+            return self.memory.corrected(code, earlier)
+        earlier = self.memory.earlier(code)
+        self.work.keep(f"earlier.{code}", FilmContext, earlier)
         return earlier
 
     def _question(self, code: str, lines: Sequence[Line], earlier: FilmContext) -> AnalysisRequest:

@@ -155,9 +155,9 @@ class Workspace:
         """Return what each finished stage took for one language, shared stages included."""
         return self._checkpoints.stage_seconds(self._job_id, language)
 
-    def takes(self, language: str) -> KeptTakes:
-        """Return the takes kept for one language."""
-        return KeptTakes(self._checkpoints, self._job_id, language)
+    def takes(self, language: str, engine: object = "") -> KeptTakes:
+        """Return the takes kept for one language, of whatever decides how its engine speaks."""
+        return KeptTakes(self._checkpoints, self._job_id, language, engine)
 
     def clear(self) -> None:
         """Remove the folder and its checkpoints: the job is over."""
@@ -168,16 +168,19 @@ class Workspace:
 class KeptTakes:
     """The checkpoint within synthesis: a `TakeKeeper` in the database."""
 
-    def __init__(self, checkpoints: Checkpoints, job_id: int, language: str) -> None:
+    def __init__(
+        self, checkpoints: Checkpoints, job_id: int, language: str, engine: object = ""
+    ) -> None:
         self._checkpoints = checkpoints
         self._job_id = job_id
         self._language = language
+        self._engine = engine
         self._kept = checkpoints.lines(job_id, language)
 
     def load(self, index: int, key: str) -> tuple[Take, bool] | None:
         """Return a line's take and whether it is settled, if made from the same key."""
         record = self._kept.get(index)
-        if record is None or record.key != key:
+        if record is None or record.key != content_key(self._engine, key):
             return None
         try:
             data = json.loads(record.data)
@@ -192,7 +195,8 @@ class KeptTakes:
     def save(self, key: str, take: Take, *, settled: bool) -> None:
         """Remember a take."""
         data = json.dumps({"take": asdict(take), "settled": settled}, default=str)
-        self._checkpoints.save_line(self._job_id, self._language, take.index, key, data)
+        made_from = content_key(self._engine, key)
+        self._checkpoints.save_line(self._job_id, self._language, take.index, made_from, data)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import tomllib
@@ -21,15 +21,24 @@ from dubarr_watch.dubbing.fit_planner import (
     SLOWEST,
     FitLine,
     FitPlan,
-    Limits,
     Why,
-    plan_fits,
+    plan_in_slots,
     slots_of,
 )
 from dubarr_watch.engines.base import Span
 
 CASES = tomllib.loads(Path(__file__).with_name("fit_plans.toml").read_text("utf-8"))["case"]
 TINY_S = 1e-6
+
+
+class Limits(NamedTuple):
+    video_end_s: float
+    max_speedup: float
+
+
+def plan_fits(lines: list[FitLine], limits: Limits) -> list[FitPlan]:
+    """Return the plans of all lines in their slots."""
+    return plan_in_slots(lines, slots_of(lines, limits.video_end_s), limits.max_speedup)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["says"] for case in CASES])

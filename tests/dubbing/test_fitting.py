@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dubarr_watch.dubbing.fit_planner import GUARD_S, FitLine, Limits, plan_fits
+from dubarr_watch.dubbing.fit_planner import GUARD_S, FitLine, plan_in_slots
 from dubarr_watch.dubbing.fitting import best_first, fitting_chars, make_slots, overlong
 from dubarr_watch.dubbing.transcript import Line
+from dubarr_watch.engines.base import Span
 
 
 def lines_at(*spans: tuple[float, float]) -> list[Line]:
@@ -54,7 +55,7 @@ class TestRewording:
     def test_wording_comes_before_speed(self, take_s: float, needed: bool) -> None:
         """Whatever would be sped up is reworded first; half a percent is no speed."""
         assert overlong(take_s, 10) is needed
-        (plan,) = plan_fits([FitLine(0, 10, take_s)], Limits(10, 1.25))
+        (plan,) = plan_in_slots([FitLine(0, 10, take_s)], [Span(0, 10)], 1.25)
         assert (plan.speed > 1.0) is needed
 
     def test_the_wanted_length_is_in_proportion(self) -> None:

@@ -13,11 +13,12 @@ from dubarr_watch.dubbing.series_memory import SeriesMemory, carried
 from dubarr_watch.engines.base import EMPTY_FILM, EngineSpec, FilmContext
 from dubarr_watch.engines.registry import specs_for
 from dubarr_watch.engines.texts import Address, Character, Term
+from dubarr_watch.errors import EngineCrashed
 from dubarr_watch.settings import Profile
 from dubarr_watch.store import Store
 from dubarr_watch.store.glossary import StoryRecord
 from dubarr_watch.store.records import JobState
-from tests.composing import Shop, make_talk, open_shop
+from tests.composing import Call, Shop, make_talk, open_shop
 from tests.full_fakes import UnderstandingTranslator
 
 TV = Path("/tv")
@@ -90,6 +91,23 @@ class TestRemembering:
         store.glossary.tell(StoryRecord(scope, "es", 1, 1, '{"summary": 5'))
         assert episode(store, 2).earlier("es") == EMPTY_FILM
 
+    def test_what_people_say_of_terms_counts_at_once_and_nothing_else_does(
+        self, store: Store
+    ) -> None:
+        """Of terms that are known, new, and forgotten; what another episode decided waits."""
+        here = episode(store, 2)
+        episode(store, 1).remember("es", FIRST)
+        known = here.earlier("es")
+        assert here.corrected("es", known) == known
+        episode(store, 3).remember("es", FilmContext("Later.", (), (Term("Cy", "Sai"),)))
+        assert here.corrected("es", known) == known
+        store.glossary.set(here.scope, "es", "Ann", "Anita")
+        store.glossary.set(here.scope, "es", "Dee", "Di")
+        store.glossary.forget(here.scope, "Bree")
+        now = here.corrected("es", known)
+        assert set(now.glossary) == {Term("Ann", "Anita"), Term("Dee", "Di")}
+        assert replace(now, glossary=()) == replace(known, glossary=())
+
 
 class TestCarrying:
     def test_a_decided_term_gender_and_address_stay(self) -> None:
@@ -137,6 +155,36 @@ class TestEpisodes:
             assert model.translated[-1].film.glossary == model.film.glossary
             scope = f"{shop.videos}/Show (2020)\nshow"
             assert [one.spoken for one in shop.store.glossary.terms(scope, "es")] == ["Ana"]
+
+    @pytest.mark.parametrize("profile", [Profile.EMBEDDED, Profile.FULL])
+    def test_a_term_that_is_set_before_a_retry_is_kept_to(
+        self, tmp_path: Path, profile: Profile
+    ) -> None:
+        """Without it a job that goes on asks nothing again."""
+        model = UnderstandingTranslator
+        model.translated.clear()
+        with open_shop(tmp_path) as shop:
+            translator = EngineSpec("tests.full_fakes:UnderstandingTranslator")
+            shop.specs = replace(specs_for(profile, shop.settings), translator=translator)
+
+            def crash(call: Call) -> None:
+                if call.method == "voice_activity":
+                    raise EngineCrashed("It was killed.")
+
+            path = shop.videos / "Show (2020)/Season 01/Show - S01E01.mkv"
+            path.parent.mkdir(parents=True)
+            job = shop.enqueue(make_talk(path))
+            shop.spy.before = crash
+            shop.run(job)
+            asked = len(model.translated)
+            shop.run(job)
+            assert len(model.translated) == asked
+            scope = SeriesMemory.of(path, shop.videos.absolute(), shop.store.glossary).scope
+            shop.store.glossary.set(scope, "es", "Whatever", "Lo que sea")
+            shop.spy.before = lambda call: None
+            assert shop.run(job).job.state is JobState.DONE
+            assert len(model.translated) > asked
+            assert Term("Whatever", "Lo que sea") in model.translated[-1].film.glossary
 
     def test_what_a_person_set_goes_along_on_both_profiles(self, tmp_path: Path) -> None:
         """Also where no model understands the film."""

@@ -426,10 +426,41 @@ class TestWriting:
         assert "<" not in written
 
     def test_no_overlap_and_no_empty_cue(self, tmp_path: Path) -> None:
-        """A cue ends where the next starts; one without text or time is left out."""
-        cues = [Cue(0, 5, "one"), Cue(3, 4, "  "), Cue(4, 6, "two"), Cue(6, 6, "three")]
+        """What ends a moment late ends where the next starts; none is without text or time."""
+        cues = [Cue(0, 4.19, "one"), Cue(3, 4, "  "), Cue(4, 6, "two"), Cue(6, 6, "three")]
         write_srt(cues, tmp_path / "a.srt")
-        assert read_subtitles(tmp_path / "a.srt", "en").cues == [Cue(0, 3, "one"), Cue(4, 6, "two")]
+        assert read_subtitles(tmp_path / "a.srt", "en").cues == [Cue(0, 4, "one"), Cue(4, 6, "two")]
+
+    @pytest.mark.parametrize(("other_s", "alone"), [(0.8, True), (0.79, False)])
+    def test_what_two_say_at_once_is_shown_with_dashes(
+        self, tmp_path: Path, other_s: float, alone: bool
+    ) -> None:
+        """Who talks before the other is shown alone, unless that is for a moment only."""
+        write_srt([Cue(0, 2, "Not now!"), Cue(other_s, 1.5, "Listen.")], tmp_path / "a.srt")
+        first = "1\n00:00:00,000 --> 00:00:00,800\nNot now!\n\n2\n00:00:00,800" if alone else (
+            "1\n00:00:00,000"
+        )  # fmt: skip
+        assert (tmp_path / "a.srt").read_text() == (
+            f"{first} --> 00:00:02,000\n- Not now!\n- Listen.\n"
+        )
+
+    def test_who_is_interrupted_goes_on(self, tmp_path: Path) -> None:
+        """A long text keeps all its words in order, and the other stands beside it once."""
+        text = " ".join(f"word{n}" for n in range(20))
+        write_srt([Cue(0, 10, text), Cue(4, 5, "No!"), Cue(9.9, 12, "Next.")], tmp_path / "a.srt")
+        blocks = (tmp_path / "a.srt").read_text().strip().split("\n\n")
+        shown = [block.split("\n")[2:] for block in blocks]
+        assert [rows for rows in shown if len(rows) > 1] == [
+            ["- word6 word7 word8 word9 word10 word11", "- No!"]
+        ]
+        said = dict.fromkeys(rows[0].removeprefix("- ") for rows in shown)
+        assert " ".join(said) == f"{text} Next."
+
+    def test_nobody_is_left_out_where_three_talk(self, tmp_path: Path) -> None:
+        cues = [Cue(0, 5, "one"), Cue(0, 5, "two"), Cue(0, 5, "three")]
+        write_srt(cues, tmp_path / "a.srt")
+        written = (tmp_path / "a.srt").read_text()
+        assert all(f"- {cue.text}\n" in written for cue in cues)
 
     def test_nothing_to_write(self, tmp_path: Path) -> None:
         """No lines make an empty file."""
