@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,21 @@ def test_the_image_opens_and_keeps_what_the_settings_say() -> None:
     assert "STOPSIGNAL SIGTERM" in DOCKERFILE
     [entrypoint] = re.findall(r"^ENTRYPOINT (.*)$", DOCKERFILE, re.M)
     assert yaml.safe_load(entrypoint) == ["/usr/local/bin/dubarr-watch"]
+
+
+def test_a_linter_of_dockerfiles_has_nothing_to_say() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    said = subprocess.run(
+        [hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (said.returncode, said.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_compose_files_are_what_the_specification_of_compose_allows(name: str) -> None:
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    said = subprocess.run([*checker, ROOT / name], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout
 
 
 def test_the_last_target_is_the_full_one() -> None:
