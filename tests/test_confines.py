@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dubarr_watch.errors import LeadsOut
+from dubarr_watch.errors import LeadsOut, MediaError
+from dubarr_watch.library.confines import Confines
+from dubarr_watch.media import input_arguments, readable, run_ffmpeg
 from dubarr_watch.store.records import JobState
-from tests.composing import Call, Shop, eventually, make_talk, names, open_shop, sha256
+from tests.composing import (
+    TONE_HZ,
+    Call,
+    Shop,
+    eventually,
+    ffmpeg,
+    make_talk,
+    names,
+    open_shop,
+    sha256,
+    share_of,
+    sound_of,
+)
 from tests.programs import Program
 
 
@@ -106,3 +125,123 @@ def test_the_library_tells_of_a_link_that_leads_out_and_follows_it_when_it_may(
         program.start()
         assert program.ended("Film.mkv").state is JobState.DONE
         assert "Film.Dubarr.es.mka" in names(outside)
+
+
+PRIVATE_HZ = 1000.0
+
+
+def make_private(path: Path) -> Path:
+    """A film nobody may hear of: it sounds of another pitch."""
+    tone = f"sine=frequency={PRIVATE_HZ}:sample_rate=48000:duration=4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=4", "-f", "lavfi", "-i", tone,
+           "-c:v", "mpeg4", "-c:a", "aac", f"file:{path}")  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "mux"])
+@pytest.mark.parametrize("which", ["the file", "its folder"])
+def test_a_link_that_is_there_only_while_programs_open_files_gets_nothing(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, mode: str
+) -> None:
+    """Swapped in after every check and out again before the next, as no real attacker could."""
+    private, folder = tmp_path / "private", shop.videos / "Films"
+    private.mkdir()
+    folder.mkdir()
+    before = sha256(make_private(private / "Film.mkv"))
+    film = make_talk(folder / "Film.mkv", 4.0)
+    real = film if which == "the file" else folder
+    swaps: list[str] = []
+
+    class Swapping(subprocess.Popen[Any]):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            away = real.with_name("away")
+            real.rename(away)
+            real.symlink_to(private / "Film.mkv" if real is film else private)
+            try:
+                super().__init__(*arguments, **named)
+                super().wait(0.15)  # it has opened its files, or waits for samples
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                real.unlink()
+                away.rename(real)
+                swaps.append(str(self.args))
+
+    monkeypatch.setattr(subprocess, "Popen", Swapping)
+    ended = shop.dub(film, mode=mode)
+    monkeypatch.undo()
+    assert ended.job.state is JobState.DONE, ended.job.reason
+    heard = sound_of(shop.track(ended.job, kind=mode), int(mode == "mux"))
+    assert share_of(heard, TONE_HZ) > 0.01
+    assert share_of(heard, PRIVATE_HZ) < 0.001
+    assert len(swaps) > 4
+    assert names(private) == ["Film.mkv"]
+    assert sha256(private / "Film.mkv") == before
+
+
+def test_a_link_that_comes_and_goes_all_the_time_shows_nothing(tmp_path: Path) -> None:
+    """A thread exchanges them as fast as it can: what is read is the film, or an error."""
+    library, private = tmp_path / "videos", tmp_path / "private"
+    library.mkdir()
+    private.mkdir()
+    make_private(private / "Film.mkv")
+    film = make_talk(library / "Film.mkv", 4.0)
+    link, away = library / "link", library / "away"
+    link.symlink_to(private / "Film.mkv")
+    over = threading.Event()
+
+    def exchange() -> None:
+        while not over.is_set():
+            os.link(film, away)
+            link.rename(film)
+            film.rename(link)
+            away.rename(film)
+
+    confines, seen = Confines(library), {"film": 0, "refused": 0}
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    try:
+        until = time.monotonic() + 60
+        while min(seen.values()) < 5 and time.monotonic() < until:
+            target = tmp_path / "heard.wav"
+            try:
+                with readable(film, confines.opened) as name:
+                    run_ffmpeg([*input_arguments(name), "-vn", "-t", "1", str(target)], path=film)
+            except LeadsOut:
+                seen["refused"] += 1
+            except MediaError:
+                continue  # it was away for a moment
+            else:
+                assert share_of(sound_of(target), TONE_HZ) > 0.9
+                seen["film"] += 1
+    finally:
+        over.set()
+        thread.join()
+    assert min(seen.values()) >= 5, seen
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("name", ["Film.es.srt", "cast.toml", "Film.mkv.dub"])
+def test_what_lies_beside_a_film_is_not_read_over_a_link_nor_waited_for(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    """Subtitles would be spoken aloud, a marker would be copied into its answer."""
+    private = tmp_path / "private"
+    private.write_text("1\n00:00:00,500 --> 00:00:03,000\nNobody may know.\n", "utf-8")
+    with Program(tmp_path, PROCESS_EXISTING="true") as program:
+        make_talk(program.videos / "Film.mkv", 4.0)
+        path = program.videos / name
+        path.symlink_to(private) if kind == "link" else os.mkfifo(path)
+        program.start()
+        assert program.ended("Film.mkv").state.ended
+        if name.endswith(".dub") and kind == "link":
+            eventually(lambda: (program.videos / f"{name}.failed").exists(), "answered")
+            assert "leads out" in (program.videos / f"{name}.failed").read_text()
+        told = [
+            p.read_text()
+            for p in program.videos.iterdir()
+            if p.is_file() and not p.is_symlink() and p.suffix != ".mkv" and p.suffix != ".mka"
+        ]
+        assert not [text for text in told if "Nobody may know" in text]
+        reports = [p.read_text() for p in (program.config / "reports").iterdir()]
+        assert not [text for text in reports if "Nobody may know" in text]

@@ -13,6 +13,8 @@ from dubarr_watch.cli.status import status_document
 from dubarr_watch.errors import CannotDub, DubarrError, EngineCrashed
 from dubarr_watch.store.records import JobState
 from tests.composing import Call, Shop, make_talk, open_shop
+from tests.secrets_search import KINDS, OWN, search
+from tests.secrets_search import NAMES as SECRETS
 
 KEY = "sk-very-secret-key"
 TOKEN = "tokentokentoken"
@@ -60,3 +62,14 @@ def test_an_error_that_quotes_a_secret_is_told_without_it(
     for text in [ended.job.reason, *told]:
         assert KEY not in text
         assert TOKEN not in text
+
+
+def test_no_secret_is_anywhere_after_a_job_with_all_of_them_set(tmp_path: Path) -> None:
+    """Neither in the log at `debug`, nor in any file, answer, argument or child's environment."""
+    hunt = search(tmp_path)
+    assert {name.upper() for name in SECRETS} >= {"API_PASS", "NOTIFY_URLS", "OPENAI_API_KEY"}
+    assert hunt.found == []
+    assert hunt.strangers == [], "they listen for this machine alone"
+    assert {*OWN} <= {*hunt.secrets}, "their tokens were seen"
+    assert {*KINDS} <= {*hunt.kinds}, hunt.kinds
+    assert hunt.asked > 2, "neighbours were told secrets, so that there were some to lose"

@@ -15,8 +15,9 @@ from typing import Any
 import tomllib
 
 from dubarr_watch.engines.base import Gender
-from dubarr_watch.errors import UnknownLanguage, printable
+from dubarr_watch.errors import LeadsOut, UnknownLanguage, printable
 from dubarr_watch.languages import parse_language
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.series import series_of
 
 NAME = "cast.toml"
@@ -107,13 +108,15 @@ def read_cast_file(path: Path, root: Path) -> CastFile:
     """
     try:
         if not path.resolve().is_relative_to(root.resolve()):
-            return CastFile(path, problems=[f"{NAME} leads out of the library and is not read."])
-        with path.open("rb") as file:
+            raise LeadsOut("", path=path)
+        with Confines(root).opened(path) as name, name.open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
             return CastFile(path, problems=[f"{NAME} is larger than 256 KiB and is not read."])
         text = raw.decode("utf-8-sig")
         document = tomllib.loads(text)
+    except LeadsOut:
+        return CastFile(path, problems=[f"{NAME} leads out of the library and is not read."])
     except OSError as error:
         return CastFile(path, problems=[f"{NAME} cannot be read: {error.strerror}."])
     except UnicodeDecodeError:

@@ -47,11 +47,11 @@ def check_delivery(settings: Settings, job: JobRecord, video: Video) -> None:
     mode = _mode(settings, job)
     if mode is not OutputMode.SIDECAR:
         needed = video.found.size_bytes + tracks_bytes
-        check_place(video.record.path, job=job.id, needs_bytes=needed)
+        check_place(video.record.path, job=job.id, needs_bytes=needed, opened=video.opened)
     if mode is not OutputMode.MUX:
         for code in job.languages:
             target = sidecar_path(video.record.path, code)
-            check_place(target, job=job.id, needs_bytes=tracks_bytes)
+            check_place(target, job=job.id, needs_bytes=tracks_bytes, opened=video.opened)
 
 
 def _mode(settings: Settings, job: JobRecord) -> OutputMode:
@@ -120,6 +120,7 @@ class Delivery:
                 job=self.job.id,
                 may_replace=names.track.ours,
                 like=self._check().path,
+                opened=self.video.opened,
             )
             tracks.append(PublishedTrack(dub.language, names.track.path, "sidecar"))
             self._remember(tracks[-1])
@@ -133,6 +134,7 @@ class Delivery:
                 still_there=self._still_there,
                 may_replace=names.subtitles.ours,
                 like=self._check().path,
+                opened=self.video.opened,
             )
             tracks.append(PublishedTrack(dub.language, names.subtitles.path, "subtitles"))
             self._remember(tracks[-1])
@@ -155,6 +157,7 @@ class Delivery:
             still_there=self._still_there,
             job=self.job.id,
             earlier=self._put_in_before(video),
+            opened=self.video.opened,
             watch=Watch(
                 cancelled=self.control.cancelled,
                 stall_s=self.control.stall_s,

@@ -18,7 +18,16 @@ from dubarr_watch.dubbing.workspace import JobControl
 from dubarr_watch.engines.base import Progress, no_progress
 from dubarr_watch.errors import NoAudio
 from dubarr_watch.languages import Language, same_language
-from dubarr_watch.media import Probe, Stream, input_arguments, output_name, run_ffmpeg
+from dubarr_watch.media import (
+    Opener,
+    Probe,
+    Stream,
+    held,
+    input_arguments,
+    output_name,
+    readable,
+    run_ffmpeg,
+)
 
 MODEL_RATE = 16_000
 """What Whisper, Silero VAD and the d-vector model were trained on, in Hz."""
@@ -64,6 +73,7 @@ def extract_audio(
     stereo: bool = False,
     control: JobControl,
     progress: Progress = no_progress,
+    opened: Opener = held,
 ) -> SourceAudio:
     """Decode the spoken audio stream of a video.
 
@@ -74,6 +84,7 @@ def extract_audio(
         stereo: STEREO: the bed is mixed down to stereo.
         control: Cancel and stall.
         progress: In seconds of media.
+        opened: Opens the video.
 
     Raises:
         NoAudio: The video has no audio stream, or none that holds a sound.
@@ -86,23 +97,24 @@ def extract_audio(
     align = "aresample=async=1:first_pts=0"
     # That filling also bridges every gap: one packet dated years ahead would fill the disk.
     longest = ["-t", f"{found.duration_s * _LONGER_AT_MOST + _SPARE_S:.3f}"]
-    run_ffmpeg(
-        [
-            *input_arguments(found.path),
-            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", *longest, "-af", align,
-            "-ac", "1", "-ar", str(MODEL_RATE), "-c:a", "pcm_s16le", "-f", "wav", "-rf64", "auto",
-            output_name(models),
-            "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", *longest,
-            "-af", f"{align},aformat=channel_layouts={layout.name}", "-ar", str(MIX_RATE),
-            "-c:a", "flac", "-sample_fmt", "s16",
-            "-compression_level", "0", "-f", "flac", output_name(bed),
-        ],
-        path=found.path,
-        duration_s=found.duration_s,
-        progress=progress,
-        cancelled=control.cancelled,
-        stall_s=control.stall_s,
-    )  # fmt: skip
+    with readable(found.path, opened) as name:
+        run_ffmpeg(
+            [
+                *input_arguments(name),
+                "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", *longest, "-af", align,
+                "-ac", "1", "-ar", str(MODEL_RATE), "-c:a", "pcm_s16le", "-f", "wav",
+                "-rf64", "auto", output_name(models),
+                "-map", f"0:{stream.index}", "-vn", "-sn", "-dn", *longest,
+                "-af", f"{align},aformat=channel_layouts={layout.name}", "-ar", str(MIX_RATE),
+                "-c:a", "flac", "-sample_fmt", "s16",
+                "-compression_level", "0", "-f", "flac", output_name(bed),
+            ],
+            path=found.path,
+            duration_s=found.duration_s,
+            progress=progress,
+            cancelled=control.cancelled,
+            stall_s=control.stall_s,
+        )  # fmt: skip
     if not soundfile.info(models).frames:
         raise NoAudio(
             "None of this video's sound can be decoded.",

@@ -25,7 +25,15 @@ from dubarr_watch.dubbing.passes import (
 from dubarr_watch.dubbing.publishing import Place, publish
 from dubarr_watch.errors import PublishError, VideoChanged
 from dubarr_watch.languages import Language, same_language
-from dubarr_watch.media import Probe, input_arguments, output_name, probe
+from dubarr_watch.media import (
+    Opener,
+    Probe,
+    held,
+    input_arguments,
+    output_name,
+    probe,
+    readable,
+)
 
 
 def publish_muxed(
@@ -37,6 +45,7 @@ def publish_muxed(
     job: int,
     earlier: Collection[Language] = (),
     watch: Watch | None = None,
+    opened: Opener = held,
 ) -> Path:
     """Put tracks into a video: a whole copy takes its place, tracks appended last.
 
@@ -53,6 +62,7 @@ def publish_muxed(
         earlier: Languages that we are on record to have put into this file; only needed for
             containers that keep no titles.
         watch: Progress, cancel and stall.
+        opened: Opens the video and its folder.
 
     Returns:
         `video`.
@@ -63,29 +73,33 @@ def publish_muxed(
         DiskFull, NotWritable, VideoChanged, MediaError, JobCancelled: As they say.
     """
     watch = watch or Watch()
-    target = video.resolve()
     still_there()
-    before = _identity(target)
-    original = probe(target)
-    plan = _plan(original, [language for language, _ in audios], earlier)
-    copy = _Copy(plan, audios, work, job, watch)
+    with readable(video, opened) as source:
+        target = source.resolve()
+        before = _identity(source)
+        original = probe(target, source)
+        plan = _plan(original, [language for language, _ in audios], earlier)
+        copy = _Copy(plan, source, audios, work, job, watch)
 
-    def unchanged() -> None:
-        still_there()
-        if _identity(target) != before:
-            raise VideoChanged("The video was changed while the dub was put into it.", path=video)
+        def unchanged() -> None:
+            still_there()
+            if _identity(target) != before:
+                raise VideoChanged(
+                    "The video was changed while the dub was put into it.", path=video
+                )
 
-    place = Place(
-        target=target,
-        job=job,
-        still_there=unchanged,
-        may_replace=True,
-        like=target,
-        whole=True,
-        on_step=watch.on_step,
-    )
-    needs = original.size_bytes + sum(path.stat().st_size for _, path in audios)
-    publish(place, copy.write, copy.verify, needs_bytes=needs)
+        place = Place(
+            target=target,
+            job=job,
+            still_there=unchanged,
+            may_replace=True,
+            like=target,
+            whole=True,
+            on_step=watch.on_step,
+            opened=opened,
+        )
+        needs = original.size_bytes + sum(path.stat().st_size for _, path in audios)
+        publish(place, copy.write, copy.verify, needs_bytes=needs)
     return video
 
 
@@ -95,6 +109,7 @@ class _Copy:
 
     Attributes:
         plan: What is copied, and how.
+        source: The name that the original is held open by.
         audios: Language and encoded track of each dub.
         work: The job's work folder.
         job: The job.
@@ -102,6 +117,7 @@ class _Copy:
     """
 
     plan: Plan
+    source: Path
     audios: Sequence[tuple[Language, Path]]
     work: Path
     job: int
@@ -110,9 +126,9 @@ class _Copy:
     def write(self, temporary: Path) -> None:
         """Write it, and beside it the hashes of what was read."""
         plan = self.plan
-        pictures = _save_pictures(plan, self.work, self.job, self.watch)
+        pictures = _save_pictures(plan, self.source, self.work, self.job, self.watch)
         arguments = [
-            *_inputs(plan, self.audios), *containers.copy_arguments(plan, pictures),
+            *_inputs(plan, self.source, self.audios), *containers.copy_arguments(plan, pictures),
             *_dub_arguments(plan, self.audios),
             "-f", plan.container.muxer, output_name(temporary),
             *_hash_arguments([stream.index for stream in plan.tracks], self._hashes("original")),
@@ -177,16 +193,16 @@ def _earlier_dubs(
     return frozenset(found)
 
 
-def _inputs(plan: Plan, audios: Sequence[tuple[Language, Path]]) -> list[str]:
+def _inputs(plan: Plan, source: Path, audios: Sequence[tuple[Language, Path]]) -> list[str]:
     """Return the inputs, every clock left as it is where the container keeps clocks."""
     if not plan.container.keeps_clock:
         return [
-            *input_arguments(plan.original.path),
+            *input_arguments(source),
             *(word for _, path in audios for word in input_arguments(path)),
         ]
     offset = f"{plan.original.start_s:.6f}"
     return [
-        "-copyts", *input_arguments(plan.original.path),
+        "-copyts", *input_arguments(source),
         *(word for _, path in audios for word in input_arguments(path, "-itsoffset", offset)),
     ]  # fmt: skip
 
@@ -212,13 +228,13 @@ def _codec_arguments(muxer: str, audio: Path, stream: str) -> list[str]:
     return fallback(muxer, found.channels).arguments_for(stream)
 
 
-def _save_pictures(plan: Plan, work: Path, job: int, watch: Watch) -> list[Path]:
+def _save_pictures(plan: Plan, source: Path, work: Path, job: int, watch: Watch) -> list[Path]:
     """Write cover pictures to files where the container attaches pictures from files."""
     saved: list[Path] = []
     for stream in plan.pictures_to_attach:
         file = work / f"picture.{job}.{stream.index}"
         arguments = [
-            *input_arguments(plan.original.path), "-map", f"0:{stream.index}", "-c", "copy",
+            *input_arguments(source), "-map", f"0:{stream.index}", "-c", "copy",
             "-frames:v", "1", "-f", "rawvideo", output_name(file),
         ]  # fmt: skip
         run_pass(arguments, plan.original.path, 0, watch)

@@ -18,10 +18,11 @@ from dubarr_watch.dubbing.voices import SpeakerVoice
 from dubarr_watch.engines.base import Gender
 from dubarr_watch.engines.samples import RATE
 from dubarr_watch.engines.voice_prints import Print
-from dubarr_watch.errors import MediaError, printable
+from dubarr_watch.errors import LeadsOut, MediaError, printable
 from dubarr_watch.languages import Language
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.series import series_of
-from dubarr_watch.media import decode_samples
+from dubarr_watch.media import Opener, decode_samples, held, readable
 from dubarr_watch.store.people import AppearanceRecord
 from dubarr_watch.store.records import VideoRecord
 
@@ -156,7 +157,9 @@ def pin_people(
         if speaker is not None and speaker in pins:
             wrong = f"{entry.name} and {pins[speaker].name} are one speaker here; the first counts."
         elif speaker is not None and entry.reference is not None:
-            reference = decoded(entry.reference, folder, CLEAN_RATE, REFERENCE_S)
+            reference = decoded(
+                entry.reference, folder, CLEAN_RATE, REFERENCE_S, Confines(meant.root).opened
+            )
             if reference is None:
                 wrong = (
                     "the reference is too short or cannot be read: 3 to 10 s of speech are best."
@@ -171,23 +174,29 @@ def pin_people(
 
 
 def sample_prints(
-    entries: Sequence[Entry], folder: Path, listen: Callable[[Sequence[Path]], Sequence[Print]]
+    entries: Sequence[Entry],
+    folder: Path,
+    listen: Callable[[Sequence[Path]], Sequence[Print]],
+    opened: Opener = held,
 ) -> dict[Path, Print]:
     """Return what the samples of a cast file sound like; nothing of one that cannot be heard."""
     paths = {one.sample for one in entries if one.sample is not None}
-    made = {path: decoded(path, folder, RATE, SAMPLE_S) for path in sorted(paths)}
+    made = {path: decoded(path, folder, RATE, SAMPLE_S, opened) for path in sorted(paths)}
     there = {path: wav for path, wav in made.items() if wav is not None}
     prints = listen(list(there.values())) if there else []
     return dict(zip(there, prints, strict=True))
 
 
-def decoded(path: Path, folder: Path, rate: int, longest_s: float) -> Path | None:
+def decoded(
+    path: Path, folder: Path, rate: int, longest_s: float, opened: Opener = held
+) -> Path | None:
     """Write a recording as a mono WAV file named by its content; nothing when it is no use."""
     try:
-        raw = b"".join(
-            decode_samples(path, channels=1, rate=rate, block=rate, duration_s=longest_s)
-        )
-    except MediaError:
+        with readable(path, opened) as name:
+            raw = b"".join(
+                decode_samples(name, channels=1, rate=rate, block=rate, duration_s=longest_s)
+            )
+    except (MediaError, LeadsOut):
         return None
     samples = np.frombuffer(raw, dtype=np.float32)
     if len(samples) < LEAST_SAMPLE_S * rate or not np.abs(samples).max() > 0:

@@ -20,8 +20,9 @@ from pathlib import Path
 import structlog
 
 from dubarr_watch.dubbing.publishing_errors import READ_ONLY, in_words, plain_errors
-from dubarr_watch.errors import DiskFull, PublishError
+from dubarr_watch.errors import DiskFull, PublishError, VideoChanged
 from dubarr_watch.library.naming import temporary_name
+from dubarr_watch.media import Opener, held
 from dubarr_watch.storage import sync
 
 SPARE_BYTES = 16 * 1024 * 1024
@@ -58,6 +59,7 @@ class Place:
             file takes its place.
         on_step: Told each step by name (`created`, `written`, `verified`, `synced`, `asked`,
             `named`, `done`) when it is finished.
+        opened: Opens its folder, if that lies in the library.
     """
 
     target: Path
@@ -67,6 +69,7 @@ class Place:
     like: Path | None = None
     whole: bool = False
     on_step: Callable[[str], None] = _no_step
+    opened: Opener = held
 
 
 def publish(
@@ -95,11 +98,11 @@ def publish(
         DubarrError: What `write` or `verify` raise.
     """
     folder = place.target.parent
-    with plain_errors(place.target, place.still_there):
+    with plain_errors(place.target, place.still_there), place.opened(folder) as here:
         _refuse_taken(place)
         _refuse_long(place.target)
         _preflight(folder, needs_bytes)
-        temporary = folder / temporary_name(place.target.name, place.job)
+        temporary = here / temporary_name(place.target.name, place.job)
         _create(temporary, place.like)
         try:
             place.on_step("created")
@@ -112,33 +115,35 @@ def publish(
             place.on_step("synced")
             place.still_there()
             place.on_step("asked")
+            _assert_same(folder, here)
             _give_name(temporary, place)
             place.on_step("named")
         finally:
             # Gone by now when everything went well.
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
-        _sync_folder(folder)
+        _sync_folder(here)
         place.on_step("done")
     return place.target
 
 
-def check_place(target: Path, *, job: int, needs_bytes: int) -> None:
+def check_place(target: Path, *, job: int, needs_bytes: int, opened: Opener = held) -> None:
     """Find out, before hours of work, whether a file could be published.
 
     Args:
         target: Its final name.
         job: The job, part of the temporary name.
         needs_bytes: About how large the file will be.
+        opened: Opens its folder.
 
     Raises:
         VideoChanged: Its folder is gone.
         PublishError, DiskFull, NotWritable: See `publish`.
     """
-    with plain_errors(target, lambda: None):
+    with plain_errors(target, lambda: None), opened(target.parent) as here:
         _refuse_long(target)
         _preflight(target.parent, needs_bytes)
-        temporary = target.with_name(temporary_name(target.name, job))
+        temporary = here / temporary_name(target.name, job)
         _create(temporary, None)
         temporary.unlink()
 
@@ -152,6 +157,7 @@ def publish_file(
     may_replace: bool = False,
     like: Path | None = None,
     on_step: Callable[[str], None] = _no_step,
+    opened: Opener = held,
 ) -> Path:
     """Publish a copy of a finished file, such as a subtitle file.
 
@@ -162,7 +168,7 @@ def publish_file(
         still_there: Raises `VideoChanged` when the video is gone or another.
         may_replace: Whether an existing target is ours to replace.
         like: The video, whose permissions and owner the file takes.
-        on_step: See `Place`.
+        on_step, opened: See `Place`.
 
     Raises:
         PublishError, DiskFull, NotWritable, VideoChanged: See `publish`.
@@ -174,6 +180,7 @@ def publish_file(
         may_replace=may_replace,
         like=like,
         on_step=on_step,
+        opened=opened,
     )
     size = source.stat().st_size
 
@@ -269,13 +276,20 @@ def _sync_folder(folder: Path) -> None:
         _log.debug("folder not synced", path=folder, reason=error.strerror)
 
 
+def _assert_same(folder: Path, here: Path) -> None:
+    """Refuse to finish in a folder that was moved away: nobody would find the file."""
+    if not folder.samefile(here):
+        raise VideoChanged("The video's folder was moved while it was written to.", path=folder)
+
+
 def _give_name(temporary: Path, place: Place) -> None:
+    target = temporary.with_name(place.target.name)
     if place.may_replace:
-        os.replace(temporary, place.target)  # noqa: PTH105 - the seam where tests fail it
+        os.replace(temporary, target)  # noqa: PTH105 - the seam where tests fail it
         return
     # Unlike a rename, a link never replaces what somebody put there meanwhile.
     try:
-        os.link(temporary, place.target, follow_symlinks=False)
+        os.link(temporary, target, follow_symlinks=False)
     except FileExistsError:
         _refuse_taken(place)
         raise
@@ -283,4 +297,4 @@ def _give_name(temporary: Path, place: Place) -> None:
         if error.errno not in _UNSUPPORTED | {errno.EPERM, errno.EMLINK, errno.EACCES}:
             raise
         _refuse_taken(place)
-        os.replace(temporary, place.target)  # noqa: PTH105 - the seam where tests fail it
+        os.replace(temporary, target)  # noqa: PTH105 - the seam where tests fail it

@@ -21,6 +21,7 @@ from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.engines.voice_prints import Print
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import VideoRecord
@@ -90,7 +91,7 @@ class Recognition:
             self.store.people.ids(),
             count,
         )
-        samples = sample_prints(file.entries, folder, self._listen)
+        samples = sample_prints(file.entries, folder, self._listen, Confines(root).opened)
         pins, problems = pin_people(file.entries, meant, samples, folder)
         return Recognised(people, around, pins, [*file.problems, *problems])
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pysubs2
 
+from dubarr_watch.errors import DubarrError
+from dubarr_watch.media import Opener, held, readable
+
 MAX_BYTES = 8 * 1024 * 1024
 """A three-hour film has about 200 kB of subtitles; styled ones with fonts inside a few MB."""
 
@@ -85,7 +88,7 @@ class SubtitlesUnusable(Exception):
     """A subtitle file says nothing that can be used; the message tells why."""
 
 
-def read_subtitles(path: Path, language: str) -> Subtitles:
+def read_subtitles(path: Path, language: str, opened: Opener = held) -> Subtitles:
     """Return what is said and sung in a SubRip, SubStation or WebVTT file.
 
     Markup, speaker labels, sounds in brackets, signs and credits are left out. Songs are told by
@@ -94,13 +97,16 @@ def read_subtitles(path: Path, language: str) -> Subtitles:
     Args:
         path: The file.
         language: ISO 639-1 code; tells which old encodings are likely.
+        opened: Opens it.
 
     Raises:
         SubtitlesUnusable: The file cannot be read, or nothing is said or sung in it.
     """
     try:
-        with path.open("rb") as file:
+        with readable(path, opened) as name, name.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+    except DubarrError as error:
+        raise SubtitlesUnusable(error.message) from error
     except OSError as error:
         raise SubtitlesUnusable(f"It cannot be read: {error.strerror}.") from error
     return parse_subtitles(data, language)

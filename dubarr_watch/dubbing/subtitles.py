@@ -23,7 +23,16 @@ from dubarr_watch.dubbing.subtitle_text import (
 )
 from dubarr_watch.errors import MediaError, UnknownLanguage
 from dubarr_watch.languages import Language, parse_language, same_language
-from dubarr_watch.media import Probe, Stream, input_arguments, output_name, run_ffmpeg
+from dubarr_watch.media import (
+    Opener,
+    Probe,
+    Stream,
+    held,
+    input_arguments,
+    output_name,
+    readable,
+    run_ffmpeg,
+)
 
 SIDE_FILE_ENDINGS = (".srt", ".ass", ".ssa", ".vtt")
 
@@ -71,6 +80,7 @@ def find_subtitles(
     *,
     cancelled: Callable[[], bool] | None = None,
     stall_s: float = 600,
+    opened: Opener = held,
 ) -> FoundSubtitles:
     """Return the subtitles in a language that lie beside a video or in it.
 
@@ -84,18 +94,19 @@ def find_subtitles(
         work: The job's work folder, where a stream is written to.
         cancelled: True ends the reading of a stream.
         stall_s: Seconds without progress after which it is ended.
+        opened: Opens the video and what lies beside it.
 
     Raises:
         JobCancelled: `cancelled` said so.
     """
     cues: list[Cue] = []
     songs: list[Cue] = []
-    for source, for_deaf, opened in _candidates(video, language, work, cancelled, stall_s):
+    extract = partial(_extract, video.path, work, cancelled, stall_s, opened)
+    for source, for_deaf, read in _candidates(video, language, extract, opened):
         # Songs are marked in those for the deaf, if anywhere.
         if cues and (songs or not for_deaf):
             continue
-        path = opened()
-        found = _read(path, language) if path else None
+        found = read()
         if found is None:
             continue
         songs = songs or found.songs
@@ -109,18 +120,16 @@ def find_subtitles(
 def _candidates(
     video: Probe,
     language: Language,
-    work: Path,
-    cancelled: Callable[[], bool] | None,
-    stall_s: float,
-) -> Iterator[tuple[str, bool, Callable[[], Path | None]]]:
-    """Yield what may be read, best first: its name, whether it is for the deaf, and its file."""
+    extract: Callable[[Stream, Language], Subtitles | None],
+    opened: Opener,
+) -> Iterator[tuple[str, bool, Callable[[], Subtitles | None]]]:
+    """Yield what may be read, best first: its name, whether it is for the deaf, and how."""
     for path in _side_files(video.path, language):
-        yield path.name, _is_for_deaf(video.path, path), lambda path=path: path  # type: ignore[misc]
+        for_deaf = _is_for_deaf(video.path, path)
+        yield path.name, for_deaf, partial(_read, path, language, opened)
     for stream in _streams(video, language):
-        path = work / f"subtitles.{language.code}.{stream.index}.{_TEXT_CODECS[stream.codec]}"
         for_deaf = "hearing_impaired" in stream.dispositions
-        extract = partial(_extract, video.path, stream, path, cancelled, stall_s)
-        yield f"stream {stream.index}", for_deaf, extract
+        yield f"stream {stream.index}", for_deaf, partial(extract, stream, language)
 
 
 def _notes_on_pictures(video: Probe, language: Language) -> list[str]:
@@ -142,9 +151,9 @@ def _notes_on_pictures(video: Probe, language: Language) -> list[str]:
     ]
 
 
-def _read(path: Path, language: Language) -> Subtitles | None:
+def _read(path: Path, language: Language, opened: Opener = held) -> Subtitles | None:
     try:
-        return read_subtitles(path, language.code)
+        return read_subtitles(path, language.code, opened)
     except SubtitlesUnusable as error:
         _log.warning("subtitles unusable", path=path, reason=str(error))
         return None
@@ -227,21 +236,25 @@ def _full_streams(video: Probe, language: Language) -> list[Stream]:
 
 def _extract(
     video: Path,
-    stream: Stream,
-    path: Path,
+    work: Path,
     cancelled: Callable[[], bool] | None,
     stall_s: float,
-) -> Path | None:
+    opened: Opener,
+    stream: Stream,
+    language: Language,
+) -> Subtitles | None:
     form = _TEXT_CODECS[stream.codec]
+    path = work / f"subtitles.{language.code}.{stream.index}.{form}"
     try:
-        run_ffmpeg(
-            [*input_arguments(video), "-map", f"0:{stream.index}", "-c:s", form, "-f", form,
-             output_name(path)],
-            path=video,
-            cancelled=cancelled,
-            stall_s=stall_s,
-        )  # fmt: skip
+        with readable(video, opened) as name:
+            run_ffmpeg(
+                [*input_arguments(name), "-map", f"0:{stream.index}", "-c:s", form, "-f", form,
+                 output_name(path)],
+                path=video,
+                cancelled=cancelled,
+                stall_s=stall_s,
+            )  # fmt: skip
     except MediaError as error:
         _log.warning("subtitles unusable", path=video, stream=stream.index, reason=error.message)
         return None
-    return path
+    return _read(path, language)

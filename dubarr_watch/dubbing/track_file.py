@@ -15,7 +15,7 @@ from dubarr_watch.dubbing.passes import (
 from dubarr_watch.dubbing.publishing import Place, publish
 from dubarr_watch.errors import PublishError
 from dubarr_watch.languages import Language
-from dubarr_watch.media import Probe, input_arguments, output_name
+from dubarr_watch.media import Opener, Probe, held, input_arguments, output_name
 
 
 def publish_sidecar(
@@ -29,6 +29,7 @@ def publish_sidecar(
     may_replace: bool = False,
     like: Path | None = None,
     watch: Watch | None = None,
+    opened: Opener = held,
 ) -> Path:
     """Publish a track as a Matroska audio file beside its video.
 
@@ -42,6 +43,7 @@ def publish_sidecar(
         may_replace: Whether an existing target is ours to replace.
         like: The video, whose permissions and owner the track takes.
         watch: Progress, cancel and stall.
+        opened: Opens the target's folder.
 
     Returns:
         `target`.
@@ -74,6 +76,7 @@ def publish_sidecar(
         may_replace=may_replace,
         like=like,
         on_step=watch.on_step,
+        opened=opened,
     )
     return publish(place, write, verify, needs_bytes=audio.stat().st_size)
 

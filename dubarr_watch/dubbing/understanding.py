@@ -160,6 +160,7 @@ class Understanding:
             stereo=self.settings.stereo,
             control=self.control,
             progress=progress,
+            opened=self.video.opened,
         )
 
     def _separate(self, audio: SourceAudio, spec: EngineSpec, progress: Progress) -> Separated:
@@ -240,6 +241,7 @@ class Understanding:
             self.work.folder,
             cancelled=self.control.cancelled,
             stall_s=self.control.stall_s,
+            opened=self.video.opened,
         )
 
     def _stage(self, stage: str, key: str, kind: type[T], make: Callable[[Progress], T]) -> T:

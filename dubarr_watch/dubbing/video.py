@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dubarr_watch.errors import NotAVideo, VideoChanged
 from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.library.readiness import MAX_DURATION_S
-from dubarr_watch.media import Probe, probe
+from dubarr_watch.media import Opener, Probe, held, probe, readable
 from dubarr_watch.store.records import VideoRecord
 from dubarr_watch.store.store import Store
 
@@ -20,10 +20,12 @@ class Video:
     Attributes:
         record: As the store knows it.
         found: What is in it.
+        opened: Opens what belongs to it, if that lies in the library.
     """
 
     record: VideoRecord
     found: Probe
+    opened: Opener = field(default=held, compare=False)
 
 
 def open_video(record: VideoRecord, store: Store, confines: Confines) -> Video:
@@ -33,10 +35,11 @@ def open_video(record: VideoRecord, store: Store, confines: Confines) -> Video:
         LeadsOut: A link makes it look as if it were in the library.
         VideoChanged: It is not there, or not what it was when it was queued.
         NotAVideo: There is nothing in it to dub, or its length is not plausible.
-        MediaError: ffprobe does not answer.
+        MediaError: It cannot be opened, or ffprobe does not answer.
     """
     current = still_there(record, store, confines)
-    found = probe(current.path)
+    with readable(current.path, confines.opened) as name:
+        found = probe(current.path, name)
     if found.duration_s <= 0:
         raise NotAVideo("This file does not say how long it is.", path=current.path)
     if found.duration_s > MAX_DURATION_S:
@@ -45,7 +48,7 @@ def open_video(record: VideoRecord, store: Store, confines: Confines) -> Video:
             hint="It is most likely damaged: replace it.",
             path=current.path,
         )
-    return Video(current, found)
+    return Video(current, found, confines.opened)
 
 
 def still_there(record: VideoRecord, store: Store, confines: Confines) -> VideoRecord:

@@ -180,6 +180,7 @@ class Translating:
             self.work.folder,
             cancelled=self.control.cancelled,
             stall_s=self.control.stall_s,
+            opened=self.video.opened,
         )
         return in_time(found, self.understood.voice, self.understood.audio.duration_s)
 

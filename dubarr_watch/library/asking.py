@@ -9,8 +9,9 @@ from pathlib import Path
 
 import structlog
 
-from dubarr_watch.errors import WrongUsage, printable
+from dubarr_watch.errors import LeadsOut, WrongUsage, printable
 from dubarr_watch.languages import Language, parse_language
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.marker_files import mark_done, mark_failed, read_marker
 from dubarr_watch.library.markers import MarkerKind, names_video, parse_marker, parse_marker_name
 from dubarr_watch.library.naming import is_extra
@@ -47,6 +48,7 @@ class Asking:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         self._store = store
+        self._opened = Confines.of(settings).opened
         self._asked: set[Path] = set()
         self._asked_folders: set[Path] = set()
 
@@ -61,10 +63,10 @@ class Asking:
             return None
         known = self._store.requests.by_marker(path)
         try:
-            wish = parse_marker(marker.name, read_marker(path))
+            wish = parse_marker(marker.name, read_marker(path, self._opened))
             if is_extra(marker.name.base):
                 raise WrongUsage("Samples, trailers and extras are not dubbed.")
-        except WrongUsage as error:
+        except (WrongUsage, LeadsOut) as error:
             self._refuse(marker.file, known, f"{error.message} {error.hint}".strip())
             return None
         except FileNotFoundError:
@@ -248,7 +250,7 @@ class Asking:
         if marker is None or not os.path.lexists(marker):
             return
         seen = marker.stat(follow_symlinks=False)
-        answer = mark_failed(marker, verdict) if verdict else mark_done(marker)
+        answer = mark_failed(marker, verdict, self._opened) if verdict else mark_done(marker)
         _LOG.info("request_answered", marker=marker, failed=verdict, answer=answer)
         if os.path.lexists(marker):
             self._keep_answered(marker, seen.st_size, seen.st_mtime_ns)
@@ -257,7 +259,7 @@ class Asking:
         if known is not None:
             self._store.requests.close(known.id)
         _LOG.warning("marker_refused", marker=marker.path, reason=reason)
-        mark_failed(marker.path, reason)
+        mark_failed(marker.path, reason, self._opened)
         if os.path.lexists(marker.path):
             self._keep_answered(marker.path, marker.size_bytes, marker.mtime_ns)
 

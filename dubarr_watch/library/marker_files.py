@@ -9,8 +9,9 @@ from pathlib import Path
 
 import structlog
 
-from dubarr_watch.errors import WrongUsage
+from dubarr_watch.errors import LeadsOut, WrongUsage
 from dubarr_watch.library.markers import MARKER_MAX_BYTES
+from dubarr_watch.media import Opener, held
 
 _LOG = structlog.get_logger(__name__)
 _DONE = ".done"
@@ -18,15 +19,21 @@ _FAILED = ".failed"
 _NUMBERS = 1000
 
 
-def read_marker(path: Path) -> bytes:
+def read_marker(path: Path, opened: Opener = held) -> bytes:
     """Return a marker's bytes, one more than is allowed at most.
+
+    Args:
+        path: The marker.
+        opened: Opens it.
 
     Raises:
         OSError: It cannot be read.
+        LeadsOut: It is a link to elsewhere.
         WrongUsage: It is no regular file.
     """
     # O_NONBLOCK: a named pipe called Film.dub must not hold the library up.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with opened(path) as name:
+        handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(handle, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
         if not os.path.isfile(handle):  # noqa: PTH113 - asks the open file, not its name
             raise WrongUsage("The marker is not a regular file.", path=path)
@@ -41,7 +48,7 @@ def mark_done(marker: Path) -> Path | None:
     return _renamed(marker, _DONE)
 
 
-def mark_failed(marker: Path, reason: str) -> Path | None:
+def mark_failed(marker: Path, reason: str, opened: Opener = held) -> Path | None:
     """Rename a marker to `.dub.failed`, its first line a comment that says why.
 
     The rest of it stays as the user wrote it, so that correcting it and renaming it back asks
@@ -52,8 +59,8 @@ def mark_failed(marker: Path, reason: str) -> Path | None:
     """
     line = f"# {' '.join(reason.split())}\n".encode("utf-8", "backslashreplace")
     try:
-        content = read_marker(marker)
-    except (OSError, WrongUsage):
+        content = read_marker(marker, opened)
+    except (OSError, WrongUsage, LeadsOut):
         content = None
     if content is None or len(content) > MARKER_MAX_BYTES:
         return _answer_beside(marker, line)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dubarr_watch.media.holding import handles_in
 from dubarr_watch.settings import child_environment
 
 _PIECE_BYTES = 65_536
@@ -55,6 +56,7 @@ def ask(command: Sequence[str], *, within_s: float, most_bytes: int) -> Answer:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=child_environment(),
+        pass_fds=handles_in(command),
         start_new_session=True,
     )
     with process:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dubarr_watch.media.arguments import input_arguments
+from dubarr_watch.media.holding import handles_in
 from dubarr_watch.media.running import ends_with_us, widen_pipe
 from dubarr_watch.media.tools import ffmpeg_path
 from dubarr_watch.media.words import failed
@@ -53,6 +54,7 @@ def decode_samples(
             stdout=subprocess.PIPE,
             stderr=errors,
             env=child_environment(),
+            pass_fds=handles_in(command),
             start_new_session=True,
         )
         try:

@@ -72,8 +72,12 @@ class Probe:
         return [stream for stream in self.streams if stream.kind == kind]
 
 
-def probe(path: Path) -> Probe:
+def probe(path: Path, name: Path | None = None) -> Probe:
     """Return what is in a media file.
+
+    Args:
+        path: The file.
+        name: The name that it is held open by, see `holding`; nothing: its path.
 
     Raises:
         NotAVideo: ffprobe does not understand it, or finds no stream in it.
@@ -81,7 +85,7 @@ def probe(path: Path) -> Probe:
     """
     command = [
         ffprobe_path(), "-v", "error", *RESTRICTED, "-print_format", "json",
-        "-show_format", "-show_streams", "-show_chapters", input_name(path),
+        "-show_format", "-show_streams", "-show_chapters", input_name(name or path),
     ]  # fmt: skip
     try:
         answer = ask(command, within_s=PROBE_TIMEOUT_S, most_bytes=PROBE_BYTES)

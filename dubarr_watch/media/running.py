@@ -15,6 +15,7 @@ from typing import Any
 
 from dubarr_watch.errors import DubarrError, JobCancelled, MediaInterrupted
 from dubarr_watch.media.asking import end_group
+from dubarr_watch.media.holding import handles_in
 from dubarr_watch.media.tools import ffmpeg_path
 from dubarr_watch.media.words import failed
 from dubarr_watch.settings import child_environment
@@ -54,12 +55,14 @@ def run_ffmpeg(
         JobCancelled: `cancelled` said so.
         Exception: Whatever `progress` or `stdin` raised; ffmpeg is ended.
     """
+    command = _command(arguments, fed=stdin is not None)
     process = subprocess.Popen(
-        _command(arguments, fed=stdin is not None),
+        command,
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=child_environment(),
+        pass_fds=handles_in(command),
         start_new_session=True,  # Ctrl-C is for us: it is we who end ffmpeg
     )
     said = _Words(process)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dubarr_watch.errors import MediaError, MediaInterrupted, printable
 from dubarr_watch.media.arguments import input_name
+from dubarr_watch.media.holding import without_handles
 
 _TAIL_BYTES = 4000
 
@@ -31,7 +32,8 @@ def was_ended(program: str, code: int, path: Path) -> MediaInterrupted:
 
 def last_words(stderr: bytes, path: Path) -> str:
     """Return the line of standard error that tells most, as a sentence; the file is `it`."""
-    text = stderr[-_TAIL_BYTES:].decode("utf-8", "replace").replace(input_name(path), "it")
+    text = stderr[-_TAIL_BYTES:].decode("utf-8", "replace")
+    text = without_handles(text.replace(input_name(path), "it"))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not _SUMMARY.search(line)] or lines
     if not telling:
