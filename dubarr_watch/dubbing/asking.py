@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from threading import Lock
 from typing import TypeVar
 
@@ -39,6 +40,7 @@ class Asking:
         before: Sentences before a batch that go along as context.
         after: Sentences after it.
         batch: Sentences in one request.
+        wordings: Of different length, asked for at once where a translation will hardly fit.
         dispatcher: Where the requests of all jobs are queued; without one they go one by one.
         job: Number of the job, which orders its requests among those of others.
         turn: Place of the language in the job, which orders them within it.
@@ -48,6 +50,7 @@ class Asking:
     before: int = CONTEXT_TEXTS
     after: int = 0
     batch: int = BATCH_TEXTS
+    wordings: int = 3
     dispatcher: Dispatcher | None = None
     job: int = 0
     turn: int = 0
@@ -85,6 +88,8 @@ def ask_for_all(
 ) -> dict[int, str]:
     """Ask in batches, then once more for what is missing or looks wrong, each alone.
 
+    Further wordings of a text go with it, and are not asked for again.
+
     Returns:
         The translations that do not look wrong, by id.
 
@@ -93,14 +98,27 @@ def ask_for_all(
         JobCancelled: Somebody asked for it.
     """
     made = _Questions(texts, translator, asking, source, target)
-    size = asking.batch
-    pieces = [range(start, min(start + size, len(texts))) for start in range(0, len(texts), size)]
-    answers = made.ask(pieces, _Sum(progress, len(texts)))
-    alone = [range(i, i + 1) for i, text in enumerate(texts) if text.id not in answers]
+    answers = made.ask(_pieces(texts, asking.batch), _Sum(progress, len(texts)))
+    alone = [
+        range(i, i + 1)
+        for i, text in enumerate(texts)
+        if text.id not in answers and not text.shorter
+    ]
     if alone:
         answers |= made.ask(alone, _Sum(no_progress, len(texts)))
         progress(len(texts), len(texts))
     return answers
+
+
+def _pieces(texts: Sequence[SourceText], size: int) -> list[range]:
+    """Cut texts into stretches that begin with so many texts of their own."""
+    own = [i for i, text in enumerate(texts) if not text.shorter]
+    starts = own[::size]
+    return [range(start, end) for start, end in pairwise([*starts, len(texts)])]
+
+
+def _said(texts: Sequence[SourceText]) -> tuple[str, ...]:
+    return tuple(text.text for text in texts if not text.shorter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +155,13 @@ class _Questions:
     def _ask(self, piece: range, done: _Sum) -> dict[int, str]:
         batch = [self.texts[i] for i in piece]
         first, end = piece[0], piece[-1] + 1
+        own = len(_said(self.texts[:first]))
         request = TranslationRequest(
             self.source,
             self.target,
             tuple(batch),
-            before=tuple(t.text for t in self.texts[max(0, first - self.asking.before) : first]),
-            after=tuple(t.text for t in self.texts[end : end + self.asking.after]),
+            before=_said(self.texts[:first])[max(0, own - self.asking.before) :],
+            after=_said(self.texts[end:])[: self.asking.after],
             film=self.asking.film,
         )
         got = self.translator.translate(request, progress=partial(done.of, first))

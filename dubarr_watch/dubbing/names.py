@@ -65,9 +65,15 @@ def _is_kept(name: str, said: Sequence[tuple[str, str]]) -> bool:
 
 def _alike(line: Line, told: TranslatedLine, names: Set[str]) -> TranslatedLine:
     """Spell a name as everywhere where this line has a word that is nearly it."""
-    text = told.text
+    if told.origin is not Origin.MODEL:
+        return told
+    others = tuple(_spelled(line, text, names) for text in told.others)
+    return replace(told, text=_spelled(line, told.text, names), others=others)
+
+
+def _spelled(line: Line, text: str, names: Set[str]) -> str:
     for name in names:
-        if told.origin is not Origin.MODEL or not _has(line.text, name) or _has(text, name):
+        if not _has(line.text, name) or _has(text, name):
             continue
         near = [
             word
@@ -77,7 +83,7 @@ def _alike(line: Line, told: TranslatedLine, names: Set[str]) -> TranslatedLine:
         ]
         if len(near) == 1:
             text = re.sub(rf"(?<!\w){near[0]}(?!\w)", name, text)
-    return replace(told, text=text)
+    return text
 
 
 def _has(text: str, word: str) -> bool:

@@ -42,6 +42,7 @@ def make_parts(
             fallback=instead.get(line.speaker) if voice.cloned else None,
             joined=said.origin is Origin.JOINED,
             song=said.origin is Origin.SONG,
+            others=said.others,
         )
         for line, said, slot in zip(known.lines, wording, slots, strict=True)
     ]

@@ -1,7 +1,7 @@
 """The order in which lines are spoken: first takes, shorter wordings, second takes.
 
 Where it is known how fast a voice speaks, a wording that will not fit gets a shorter one before
-anything of it is spoken.
+anything of it is spoken: one that came with the translation, else one that is asked for.
 
 One thread keeps the books of a language and is the only one that remembers takes; what takes time
 runs in the threads of dispatchers. What a line ends as depends on its own takes and wordings alone,
@@ -99,7 +99,12 @@ class _Recording:
     def _foresee(self) -> None:
         """Put off what is predicted not to fit, until there are shorter wordings of it."""
         fresh = [part for part in self._first if not self._is_kept(part)]
-        self._too_long = self._foresight.too_long(fresh)
+        for part in self._foresight.too_long(fresh):
+            if ready := self._at_hand(part):
+                self._spare[part.line.index] = ready[1:]
+                self._said_first[part.line.index] = ready[0]
+            else:
+                self._too_long.append(part)
         put_off = {part.line.index for part in self._too_long}
         self._first = deque(part for part in self._first if part.line.index not in put_off)
         self._foreseeing = bool(self._too_long)
@@ -163,7 +168,11 @@ class _Recording:
         if settled or not overlong(take.duration_s, slot_s):
             self._finish(part)
         elif index not in self._said_first:
-            self._too_long.append(part)
+            self._spare[index] = self._at_hand(part)
+            if self._spare[index]:
+                self._next_wording(part)
+            else:
+                self._too_long.append(part)
         elif take.duration_s <= slot_s * SILENT_SPEEDUP or take.text == part.text:
             self._settle(part, take)  # it is a shorter wording, or there is none
         elif self._spare[index]:
@@ -196,19 +205,26 @@ class _Recording:
         self._asking = self._foreseeing = False
         for part in batch:
             index = part.line.index
-            texts = [" ".join(text.split()) for text in shorter.get(index, ())]
-            usable = [
-                text for text in texts if not looks_wrong(part.line.text, text, len(part.text))
-            ]
-            self._spare[index] = best_first(
-                usable, *self._said(part), part.slot.duration_s, self._studio.max_speedup
-            )
+            self._spare[index] = self._best_first(part, shorter.get(index, ()))
             if index in self._takes:
                 self._next_wording(part)
                 continue
             self._said_first[index] = self._spare[index].pop(0) if self._spare[index] else part.text
             self._first.append(part)
         self._first = deque(sorted(self._first, key=lambda part: part.line.index))
+
+    def _at_hand(self, part: Part) -> list[str]:
+        """Return the wordings that came with a line's own, best first, if one of them fits."""
+        said, said_s = self._said(part)
+        found = self._best_first(part, part.others)
+        fits = found and not overlong(said_s * len(found[0]) / len(said), part.slot.duration_s)
+        return found if fits else []
+
+    def _best_first(self, part: Part, wordings: Sequence[str]) -> list[str]:
+        texts = [" ".join(text.split()) for text in wordings]
+        usable = [text for text in texts if not looks_wrong(part.line.text, text, len(part.text))]
+        slot_s, max_speedup = part.slot.duration_s, self._studio.max_speedup
+        return best_first(usable, *self._said(part), slot_s, max_speedup)
 
     def _said(self, part: Part) -> tuple[str, float]:
         """Return a line's wording so far and its length, measured or predicted."""

@@ -95,7 +95,7 @@ class _Bench:
     def again(self, dub: Dub, place: int, text: str | None) -> Dub:
         part, before = dub.parts[place], dub.fitted[place]
         if text is not None:
-            part = replace(part, text=" ".join(text.split()), joined=False, song=False)
+            part = replace(part, text=" ".join(text.split()), joined=False, song=False, others=())
         if not part.text or part.slot.duration_s <= 0:
             raise WrongUsage(
                 "There is nothing to say in this line.", hint='Give it a wording: --text "..."'

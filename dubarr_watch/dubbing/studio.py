@@ -54,6 +54,7 @@ class Part:
         fallback: Who says it when `voice` cannot; None: the best other voice of its register.
         joined: It has no wording because the lines before it say all of it.
         song: It is sung and stays as it is in the original.
+        others: Shorter wordings that came with the text, longest first.
     """
 
     line: Line
@@ -64,12 +65,15 @@ class Part:
     fallback: Voice | None = None
     joined: bool = False
     song: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """Content key of the take."""
         made_from = f"{self.text}\0{self.voice.engine}\0{self.voice.id}\0{self.slot.duration_s:.3f}"
         found = hashlib.sha256(made_from.encode("utf-8", "surrogatepass"))
+        for other in self.others:
+            found.update(f"\0{other}".encode("utf-8", "surrogatepass"))
         for recording in self.references:
             found.update(f"\0{recording.name}".encode("utf-8", "surrogateescape"))
         return found.hexdigest()[:32]

@@ -9,7 +9,7 @@ wrong, and left out when it still does: source text is never spoken in place of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -19,7 +19,7 @@ from dubarr_watch.dubbing.asking import ALONE, Asking, ask_for_all
 from dubarr_watch.dubbing.durations import Law
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
-from dubarr_watch.dubbing.wording_checks import DENSE, looks_wrong
+from dubarr_watch.dubbing.wording_checks import DENSE, looks_wrong, worth_letters
 from dubarr_watch.engines.base import Progress, SourceText, Translator, no_progress
 from dubarr_watch.engines.pieces import Timeline
 
@@ -30,6 +30,12 @@ BUDGET_SLACK = 1.1
 _BREAK = re.compile(r"[,;:.!?…—–，。！？、；：][\"'”’)\]]*$")
 # Where there are no spaces a break may fall after any character.
 _PIECE = re.compile(rf"{DENSE}[^\w\s「『（《]*")
+GROWTH = 1.15
+"""Letters of a translation for each of the original's, before it is known; see `_hard_to_fit`."""
+
+SHARES = (1.0, 0.85, 0.7)
+"""Budgets of the wordings that are asked for at once."""
+
 COVERED_SHARE = 0.3
 """A cue is spoken by every line that shares this much of the cue or of the line with it."""
 
@@ -50,11 +56,15 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TranslatedLine:
-    """The wording of one line in one language; empty text when there is none."""
+    """The wording of one line in one language; empty text when there is none.
+
+    `others` are shorter wordings that came with it, longest first.
+    """
 
     index: int
     text: str
     origin: Origin
+    others: tuple[str, ...] = ()
 
 
 def translate_lines(
@@ -90,13 +100,9 @@ def translate_lines(
     grouped = [list(group) for _, group in groupby(spoken, key=lambda line: line.sentence)]
     sentences = [part for part in grouped if any(line.index not in found for line in part)]
     texts = [
-        SourceText(
-            id=part[0].index,
-            text=" ".join(line.text for line in part),
-            speaker=part[0].speaker,
-            max_chars=_budget([slots_s[line.index] for line in part], laws[part[0].speaker]),
-        )
+        text
         for part in sentences
+        for text in _questions(part, slots_s, laws[part[0].speaker], asking.wordings, len(lines))
     ]
     answers = (
         ask_for_all(texts, translator(), asking, source=source, target=target, progress=progress)
@@ -104,11 +110,10 @@ def translate_lines(
         else {}
     )
     for part in sentences:
-        if answer := answers.get(part[0].index):
-            pieces = split_wording(answer, [line.duration_s for line in part])
-            for line, piece in zip(part, pieces, strict=True):
-                origin = Origin.MODEL if piece else Origin.JOINED
-                found.setdefault(line.index, TranslatedLine(line.index, piece, origin))
+        first = part[0].index
+        wordings = [answers.get(first + n * len(lines), "") for n in range(len(SHARES))]
+        for said in _worded(part, wordings, slots_s, laws[part[0].speaker]):
+            found.setdefault(said.index, said)
     return [found.get(line.index, TranslatedLine(line.index, "", Origin.MISSING)) for line in lines]
 
 
@@ -146,9 +151,45 @@ def split_wording(text: str, durations_s: Sequence[float]) -> list[str]:
     return [*pieces, "".join(words[start:]).strip()]
 
 
-def _budget(slots_s: Sequence[float], law: Law) -> int:
-    chars = law.chars(sum(slots_s), takes=len(slots_s))
-    return max(MIN_BUDGET_CHARS, round(chars * BUDGET_SLACK))
+def _questions(
+    sentence: Sequence[Line], slots_s: Sequence[float], law: Law, wordings: int, step: int
+) -> Iterator[SourceText]:
+    """Yield what asks for a sentence: further wordings of it too where it will hardly fit.
+
+    Their ids are the first one's and a multiple of `step`.
+    """
+    text = " ".join(line.text for line in sentence)
+    room = law.chars(sum(slots_s[line.index] for line in sentence), takes=len(sentence))
+    hard = GROWTH * worth_letters(text) > room
+    for n, share in enumerate(SHARES[: wordings if hard else 1]):
+        yield SourceText(
+            id=sentence[0].index + n * step,
+            text=text,
+            speaker=sentence[0].speaker,
+            max_chars=max(MIN_BUDGET_CHARS, round(room * share * BUDGET_SLACK)),
+            shorter=n,
+        )
+
+
+def _worded(
+    sentence: Sequence[Line], wordings: Sequence[str], slots_s: Sequence[float], law: Law
+) -> Iterator[TranslatedLine]:
+    """Yield what each line of a sentence says.
+
+    A line that is a sentence keeps all wordings, the voice shows which fits. Of a longer sentence
+    the longest is taken that is predicted to fit: parts of two wordings make no sentence.
+    """
+    known = sorted({text for text in wordings if text}, key=len, reverse=True)
+    if not known:
+        return
+    if len(sentence) == 1:
+        yield TranslatedLine(sentence[0].index, known[0], Origin.MODEL, tuple(known[1:]))
+        return
+    room = law.chars(sum(slots_s[line.index] for line in sentence), takes=len(sentence))
+    chosen = next((text for text in known if len(text) <= room), known[-1])
+    pieces = split_wording(chosen, [line.duration_s for line in sentence])
+    for line, piece in zip(sentence, pieces, strict=True):
+        yield TranslatedLine(line.index, piece, Origin.MODEL if piece else Origin.JOINED)
 
 
 def _from_subtitles(lines: Sequence[Line], cues: Sequence[Cue]) -> dict[int, TranslatedLine]:

@@ -58,7 +58,7 @@ def looks_wrong(source: str, translation: str, max_chars: int) -> bool:
     text = translation.strip()
     if not _WORD.search(text) or "\n\n" in text or "```" in text:
         return True
-    source_length, length = _length(source), _length(text)
+    source_length, length = worth_letters(source), worth_letters(text)
     if length > 40 + 2.5 * max(source_length, max_chars):
         return True
     if source_length > 40 and length < 0.25 * source_length:
@@ -95,7 +95,8 @@ def _is_translatable(source: str) -> bool:
     return len(set(map(str.lower, found))) > 1 and any(word.islower() for word in found)
 
 
-def _length(text: str) -> int:
+def worth_letters(text: str) -> int:
+    """Return the length of a text in letters of an alphabet that say as much."""
     return len(text) + (_DENSE_WORTH - 1) * len(_DENSE_CHAR.findall(text))
 
 

@@ -30,7 +30,9 @@ class Text(Protocol):
 T = TypeVar("T", bound=Text)
 
 
-def batches(texts: Sequence[T], *, size: int, chars: int, together: int = 1) -> Iterator[list[T]]:
+def batches(
+    texts: Sequence[T], *, size: int, chars: int, goes_on: Callable[[T], bool] = lambda text: False
+) -> Iterator[list[T]]:
     """Yield texts in order, in batches of at most so many texts and characters.
 
     A text longer than that goes alone.
@@ -39,12 +41,17 @@ def batches(texts: Sequence[T], *, size: int, chars: int, together: int = 1) -> 
         texts: What is asked.
         size: Texts in a batch.
         chars: Characters in a batch.
-        together: So many neighbours are never torn apart, whatever their length.
+        goes_on: Tells of a text that it is never torn from the one before it.
     """
+    groups: list[list[T]] = []
+    for text in texts:
+        if groups and goes_on(text):
+            groups[-1].append(text)
+        else:
+            groups.append([text])
     batch: list[T] = []
     length = 0
-    for start in range(0, len(texts), together):
-        group = texts[start : start + together]
+    for group in groups:
         group_length = sum(len(text.text) for text in group)
         length += group_length
         if batch and (len(batch) + len(group) > size or length > chars):

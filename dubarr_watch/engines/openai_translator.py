@@ -23,7 +23,12 @@ from dubarr_watch.engines.base import (
 )
 from dubarr_watch.engines.batches import Questions, Text, batches
 from dubarr_watch.engines.llm.answers import json_object
-from dubarr_watch.engines.several_lengths import longest_first, of_several_lengths
+from dubarr_watch.engines.several_lengths import (
+    is_further,
+    longest_first,
+    of_several_lengths,
+    said_once,
+)
 from dubarr_watch.engines.terms import spoken_as_agreed, with_terms
 from dubarr_watch.engines.translation_checks import acceptable, is_shorter
 from dubarr_watch.engines.translation_prompts import (
@@ -93,8 +98,7 @@ class OpenAITranslator:
         self, request: TranslationRequest, *, progress: Progress = no_progress
     ) -> Mapping[int, str]:
         """See `Translator`."""
-        history = [*request.before, *(text.text for text in request.texts)]
-        place = {text.id: n + len(request.before) for n, text in enumerate(request.texts)}
+        history, place = said_once(request)
         terms = request.film.glossary
 
         def ask(batch: Sequence[SourceText], tries: int) -> dict[int, str]:
@@ -108,12 +112,15 @@ class OpenAITranslator:
                     {key: with_terms(text, terms) for key, text in keyed.items()},
                     before,
                 ),
+                _keys(batch),
             )
 
         def judge(answer: str, text: SourceText) -> bool:
             return acceptable(answer, text.text, target=request.target, max_chars=text.max_chars)
 
-        found = self._spread(request.texts, Questions(ask, judge), progress)
+        found = self._spread(
+            request.texts, Questions(ask, judge), progress, lambda text: text.shorter > 0
+        )
         asked = {text.id: text.text for text in request.texts}
         return {key: spoken_as_agreed(text, asked[key], terms) for key, text in found.items()}
 
@@ -132,7 +139,7 @@ class OpenAITranslator:
             return self._request(
                 batch,
                 lambda keyed: shortening_messages(target, keyed),
-                lambda number: f"{(number - 1) // wordings + 1} {LENGTHS[(number - 1) % wordings]}",
+                [f"{n // wordings + 1} {LENGTHS[n % wordings]}" for n in range(len(batch))],
             )
 
         def judge(answer: str, text: ShortenRequest) -> bool:
@@ -143,7 +150,8 @@ class OpenAITranslator:
 
         questions = Questions(ask, judge, halve=False)
         wanted = of_several_lengths(texts, wordings * (1.0,))
-        return longest_first(self._spread(wanted, questions, told, together=wordings), wordings)
+        answers = self._spread(wanted, questions, told, is_further(wordings))
+        return longest_first(answers, wordings)
 
     def usage(self) -> Usage:
         """Return nothing: no tokens are counted here."""
@@ -154,14 +162,13 @@ class OpenAITranslator:
         texts: Sequence[T],
         questions: Questions[T],
         progress: Progress,
-        *,
-        together: int = 1,
+        goes_on: Callable[[T], bool],
     ) -> dict[int, str]:
         """Work on all batches, some at a time; progress counts texts that are done with."""
         found: dict[int, str] = {}
         done = 0
         progress(0, len(texts))
-        parts = batches(texts, size=self._batch, chars=_BATCH_CHARS, together=together)
+        parts = batches(texts, size=self._batch, chars=_BATCH_CHARS, goes_on=goes_on)
         with concurrent.futures.ThreadPoolExecutor(self._parallel) as pool:
             futures = {pool.submit(questions.answers, part): len(part) for part in parts}
             try:
@@ -174,12 +181,9 @@ class OpenAITranslator:
                 raise
         return {text.id: found[text.id] for text in texts if text.id in found}
 
-    def _request(
-        self, batch: Sequence[T], ask: _Ask, key_of: Callable[[int], str] = str
-    ) -> dict[int, str]:
+    def _request(self, batch: Sequence[T], ask: _Ask, keys: Sequence[str]) -> dict[int, str]:
         """Return the raw answers of one request; none when they are no valid JSON."""
-        # Keys count from 1: a small model copes with those better than with large ids.
-        keyed = {key_of(number): text for number, text in enumerate(batch, 1)}
+        keyed = dict(zip(keys, batch, strict=True))
         chars = sum(len(text.text) for text in batch)
         try:
             reply = self._client.chat.completions.create(
@@ -207,3 +211,14 @@ class OpenAITranslator:
             for key, value in json_object(reply.choices[0].message.content or "").items()
             if key in keyed and isinstance(value, str)
         }
+
+
+def _keys(batch: Sequence[SourceText]) -> list[str]:
+    """Return a key for each text: a small model copes with small numbers better than with ids."""
+    keys: list[str] = []
+    number, before = 0, ""
+    for text in batch:
+        number += not text.shorter or text.text != before
+        keys.append(f"{number} {LENGTHS[text.shorter - 1]}" if text.shorter else str(number))
+        before = text.text
+    return keys

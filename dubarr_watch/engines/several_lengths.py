@@ -1,11 +1,11 @@
-"""Several shorter wordings of one text, each asked for as a text of its own."""
+"""Several wordings of one text, each asked for as a text of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from dubarr_watch.engines.texts import ShortenRequest
+from dubarr_watch.engines.texts import ShortenRequest, TranslationRequest
 
 
 def of_several_lengths(
@@ -23,6 +23,11 @@ def of_several_lengths(
     ]
 
 
+def is_further(shares: int) -> Callable[[ShortenRequest], bool]:
+    """Return what tells of one from `of_several_lengths` that the one before is of its text."""
+    return lambda text: text.id % shares > 0
+
+
 def longest_first(answers: Mapping[int, str], shares: int) -> dict[int, tuple[str, ...]]:
     """Return the different wordings of each text, longest first.
 
@@ -37,3 +42,14 @@ def longest_first(answers: Mapping[int, str], shares: int) -> dict[int, tuple[st
         key: tuple(sorted(dict.fromkeys(wordings), key=len, reverse=True))
         for key, wordings in found.items()
     }
+
+
+def said_once(request: TranslationRequest) -> tuple[list[str], dict[int, int]]:
+    """Return what is said before and in a request, each text once, and the place of each id."""
+    said = list(request.before)
+    places: dict[int, int] = {}
+    for text in request.texts:
+        if not text.shorter:
+            said.append(text.text)
+        places[text.id] = max(0, len(said) - 1)
+    return said, places

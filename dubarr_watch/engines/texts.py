@@ -129,12 +129,15 @@ class SourceText:
         text: In the source language.
         speaker: Who says it.
         max_chars: Character budget of the translation, from the time it may take to say.
+        shorter: Asks for another wording of the text just before it, which is the same: the first
+            shorter one, the second. 0: a text of its own.
     """
 
     id: int
     text: str
     speaker: int
     max_chars: int
+    shorter: int = 0
 
 
 @dataclass(frozen=True, slots=True)

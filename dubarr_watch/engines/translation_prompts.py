@@ -82,7 +82,7 @@ def translation_messages(
     Args:
         source: ISO 639-1 code.
         target: ISO 639-1 code.
-        texts: By key.
+        texts: By key; a key that ends with one of `LENGTHS` asks for another wording.
         before: What is said just before, not to be translated.
     """
     into = language_name(target)
@@ -94,7 +94,17 @@ def translation_messages(
     examples: list[tuple[str, str]] = []
     if source in _LINES and target in _LINES:
         examples = [(_json(_keyed(_LINES[source])), _json(_keyed(_LINES[target])))]
-    asked = _json(texts)
+    shown = {key.split()[0]: text for key, text in texts.items()}
+    if len(shown) < len(texts):
+        shorter, shortest = LENGTHS
+        system += (
+            f' "{shorter}" is another translation of the line that leaves out a few words, '
+            f'"{shortest}" one that has far fewer words.'
+        )
+        if source in _LONG_AND_SHORTER and target in _LONG_AND_SHORTER:
+            long = {"1": _LONG_AND_SHORTER[source][0]}
+            examples.append((_json(long), _json(_of_all_lengths(_LONG_AND_SHORTER[target]))))
+    asked = _json(shown)
     if before:
         asked = f"Just before, as context: {' '.join(before)}\n{asked}"
     return _conversation(system, examples, asked)
@@ -116,9 +126,8 @@ def shortening_messages(target: str, texts: Mapping[str, str]) -> list[ChatCompl
     )
     examples: list[tuple[str, str]] = []
     if target in _LONG_AND_SHORTER:
-        long, *answers = _LONG_AND_SHORTER[target]
-        said = {f"1 {length}": text for length, text in zip(LENGTHS, answers, strict=True)}
-        examples = [(_json({"1": long}), _json(said))]
+        said = _of_all_lengths(_LONG_AND_SHORTER[target])
+        examples = [(_json({"1": said.pop("1")}), _json(said))]
     # Each line is shown once: what a small model sees twice it copies.
     return _conversation(
         system, examples, _json({key.split()[0]: text for key, text in texts.items()})
@@ -152,6 +161,11 @@ def _conversation(
         messages.append({"role": "assistant", "content": answer})
     messages.append({"role": "user", "content": asked})
     return messages
+
+
+def _of_all_lengths(texts: tuple[str, str, str]) -> dict[str, str]:
+    long, shorter, shortest = texts
+    return {"1": long, f"1 {LENGTHS[0]}": shorter, f"1 {LENGTHS[1]}": shortest}
 
 
 def _keyed(lines: Sequence[str]) -> dict[str, str]:

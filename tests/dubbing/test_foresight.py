@@ -217,6 +217,43 @@ class TestBeforeAnythingIsSpoken:
         assert events == [LONG, [0], HALF]
 
 
+class TestWordingsThatCameWithTheTranslation:
+    OTHERS = (f"{HALF} otra vez hoy", f"{HALF} hoy", "solo ya")
+
+    def test_the_one_that_fits_best_is_spoken_and_nobody_is_asked(
+        self, studio: Make, events: list[object]
+    ) -> None:
+        (got,) = speak_lines([replace(part(0, LONG, 1.6), others=self.OTHERS)], studio(HALF))
+        assert events == [self.OTHERS[1]]
+        assert (attempts(got), got.outcome, got.fit.speed) == (1, Outcome.OK, 1.0)
+
+    def test_what_fits_is_said_in_full(self, studio: Make, events: list[object]) -> None:
+        speak_lines([replace(part(0, LONG, 2.5), others=self.OTHERS)], studio(HALF))
+        assert events == [LONG]
+
+    def test_where_none_fits_a_shorter_one_is_asked_for(
+        self, studio: Make, events: list[object]
+    ) -> None:
+        asked = replace(part(0, LONG, 1.3), others=self.OTHERS[:2])
+        speak_lines([asked], studio("veinte letras ya ya"))
+        assert events == [[0], "veinte letras ya ya"]
+
+    def test_a_take_that_came_out_too_long_is_replaced_by_them(
+        self, studio: Make, events: list[object]
+    ) -> None:
+        """Half as slow again as was predicted: 27 letters in 2.5 s, where 40 were to fit."""
+        voice = Voice(events, cuarenta=1.5)
+        asked = replace(part(0, LONG, 2.5), others=self.OTHERS)
+        (got,) = speak_lines([asked], studio(HALF, synthesizer=voice))
+        assert events == [LONG, self.OTHERS[1]]
+        assert attempts(got) == 2
+
+    def test_a_take_remembers_them(self) -> None:
+        """Another choice is another take."""
+        plain = part(0, LONG, 1.6)
+        assert replace(plain, others=self.OTHERS).key != plain.key
+
+
 class TestAPredictionThatErrs:
     """The first wording of a line is a shorter one, and takes longer than it should."""
 

@@ -259,6 +259,14 @@ class TranslatorContract:
             assert text == " ".join(text.split()) != ""
             assert text.casefold() != SENTENCES[key - 40].casefold()
 
+    def test_further_wordings_of_a_text_come_with_it(self, translator: Translator) -> None:
+        """Each under its own id, and none in place of another text's."""
+        first, other = (SourceText(n, text, 0, 80) for n, text in enumerate(SENTENCES[:2]))
+        shorter = [replace(first, id=10 * n, max_chars=80 - 15 * n, shorter=n) for n in (1, 2)]
+        found = translator.translate(TranslationRequest("en", "es", (first, *shorter, other)))
+        assert {0, 1} <= set(found) <= {0, 1, 10, 20}
+        assert found[1] not in {text for key, text in found.items() if key != 1}
+
     def test_nothing_asked_is_nothing_answered(self, translator: Translator) -> None:
         """An empty batch has an empty answer."""
         assert translator.translate(self.request()) == {}

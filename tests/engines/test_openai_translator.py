@@ -175,6 +175,39 @@ def test_two_wordings_of_a_line_are_asked_for_in_one_request() -> None:
     assert [list(asked) for asked in service.asked] == [["1", "2"], ["1"]]
 
 
+def test_all_wordings_of_a_text_are_asked_for_in_one_request() -> None:
+    """A small model sees each text once, and a worked example of all lengths."""
+    answers = {"1": "Una frase larga.", "1 shorter": "Una frase.", "1 shortest": "Frase."}
+    service = Service(lambda texts: {**answers, "2": "Otra cosa aparte."})
+    plain = request(*LINES[:2])
+    first, second = plain.texts
+    more = [replace(first, id=100 + n, shorter=n) for n in (1, 2)]
+    found = service.translator().translate(replace(plain, texts=(first, *more, second)))
+    assert found == {10: "Una frase larga.", 101: "Una frase.", 102: "Frase.",
+                     11: "Otra cosa aparte."}  # fmt: skip
+    assert service.asked == [{"1": LINES[0], "2": LINES[1]}]
+    assert schema_keys(service) == ["1", "1 shorter", "1 shortest", "2"]
+    assert '"1 shortest"' in str(service.bodies[0]["messages"])
+    service.translator().translate(plain)
+    assert "shortest" not in str(service.bodies[1]["messages"])
+
+
+def test_a_wording_without_its_text_is_asked_for_alone() -> None:
+    """As it is after a batch was halved; two of them are two texts."""
+    said = {"1 shorter": "Una frase.", "2 shorter": "Otra cosa."}
+    service = Service(lambda texts: said)
+    asked = request(*LINES[:2])
+    texts = tuple(replace(text, shorter=1) for text in asked.texts)
+    found = service.translator().translate(replace(asked, texts=texts))
+    assert found == {10: "Una frase.", 11: "Otra cosa."}
+    assert len(service.asked) == 1
+
+
+def schema_keys(service: Service) -> list[str]:
+    shape = cast(Any, service.bodies[0]["response_format"])
+    return list(shape["json_schema"]["schema"]["required"])
+
+
 def test_a_refused_key_is_for_the_user_to_mend() -> None:
     """It ends with the exit code for what the user must provide."""
     with pytest.raises(KeyMissing):

@@ -28,7 +28,12 @@ from dubarr_watch.engines.llm.reading import read_film
 from dubarr_watch.engines.llm.refusals import ContextTooLong
 from dubarr_watch.engines.llm.sizes import LARGE, Sizes
 from dubarr_watch.engines.llm.spreading import Spreader
-from dubarr_watch.engines.several_lengths import longest_first, of_several_lengths
+from dubarr_watch.engines.several_lengths import (
+    is_further,
+    longest_first,
+    of_several_lengths,
+    said_once,
+)
 from dubarr_watch.engines.terms import missed, spoken_as_agreed
 from dubarr_watch.engines.texts import (
     EMPTY_FILM,
@@ -102,11 +107,8 @@ class FilmTranslator:
         self, request: TranslationRequest, *, progress: Progress = no_progress
     ) -> Mapping[int, str]:
         """See `Translator`."""
-        around = _Around(
-            [*request.before, *(text.text for text in request.texts), *request.after],
-            {text.id: len(request.before) + n for n, text in enumerate(request.texts)},
-            self._sizes,
-        )
+        said, places = said_once(request)
+        around = _Around([*said, *request.after], places, self._sizes)
 
         def ask(batch: Sequence[SourceText], tries: int) -> dict[int, str]:
             before, after = ((), ()) if tries else around.of(batch)
@@ -122,7 +124,9 @@ class FilmTranslator:
             return acceptable(answer, text.text, target=request.target, max_chars=text.max_chars)
 
         questions = Questions(ask, judge, again=_AGAIN)
-        found = self._asked(request.texts, questions, Step.DRAFT, progress)
+        found = self._asked(
+            request.texts, questions, Step.DRAFT, progress, goes_on=lambda text: text.shorter > 0
+        )
         found |= self._mended(request, found)
         terms = request.film.glossary
         return {
@@ -196,9 +200,8 @@ class FilmTranslator:
             progress(done / wordings, total / wordings)
 
         questions = Questions(ask, judge, again=_AGAIN)
-        return longest_first(
-            self._asked(wanted, questions, Step.REFINE, told, together=wordings), wordings
-        )
+        answers = self._asked(wanted, questions, Step.REFINE, told, goes_on=is_further(wordings))
+        return longest_first(answers, wordings)
 
     def correct(
         self, request: CorrectionRequest, *, progress: Progress = no_progress
@@ -242,15 +245,14 @@ class FilmTranslator:
         step: Step,
         progress: Progress,
         *,
-        together: int = 1,
+        goes_on: Callable[[T], bool] = lambda text: False,
     ) -> dict[int, str]:
         """Return the answers for all texts; progress counts texts that are done with.
 
-        So many neighbours as `together` says are always asked in one request.
+        One that `goes_on` is always asked in one request with the one before it.
         """
-        parts = list(
-            batches(texts, size=self._sizes.batch, chars=self._sizes.batch_chars, together=together)
-        )
+        sizes = self._sizes
+        parts = list(batches(texts, size=sizes.batch, chars=sizes.batch_chars, goes_on=goes_on))
         found: dict[int, str] = {}
         done = 0
         progress(0, len(texts))

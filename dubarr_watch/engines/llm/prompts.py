@@ -32,6 +32,10 @@ _KEYS = (
     "Answer with one JSON object that has exactly the keys of `lines`, each with a text as its "
     "value. Nothing else: no notes, no markdown."
 )
+_AGAIN = (
+    "- Where the same `text` comes again, write another wording of it, shorter as its `max_chars` "
+    "says.\n"
+)
 _REFUSED = (
     "- `refused` is an earlier translation of the line and `because` what is wrong with it: mend "
     "that and change nothing else.\n"
@@ -76,6 +80,7 @@ def translation_question(
         "grammar wants. Other names stay as they are.\n"
         f"- Convert units of measurement to those that people use in {into}, rounded as in "
         "speech. Write numbers in words where they are short.\n"
+        + (_AGAIN if any(line.shorter for line in lines.values()) else "")
         + (_REFUSED if refused else "")
         + f"- Translate every line by itself, in its own place. {_KEYS}"
     )

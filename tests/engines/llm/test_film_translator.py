@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,6 +147,23 @@ def obeying(said: str) -> service.Reply:
         }
 
     return service.answers(answer)
+
+
+def test_three_wordings_of_a_line_are_asked_for_in_one_request(asking: Ask) -> None:
+    """However small the requests are; what is around them has each line once."""
+    translator, server = asking(slots=1, sizes=Sizes(batch=2, before=3, after=3))
+    lines = request(*LINES[:3])
+    first, second, third = lines.texts
+    more = [replace(second, id=100 + n, max_chars=50 - n, shorter=n) for n in (1, 2)]
+    asked = replace(lines, texts=(first, second, *more, third))
+    assert set(translator.translate(asked)) == {10, 11, 12, 101, 102}
+    one, both, last = sorted(server.asked, key=lambda asked: LINES.index(asked.texts[0]))
+    assert both.texts == [LINES[1]] * 3
+    assert [line["max_chars"] for line in both.data["lines"].values()] == [80, 49, 48]
+    assert (both.data["before"], both.data["after"]) == ([LINES[0]], [LINES[2]])
+    assert last.data["before"] == list(LINES[:2])
+    assert "the same `text` comes again" in both.rules
+    assert "the same `text` comes again" not in one.rules
 
 
 class TestAnswersThatObeyTheFilm:
