@@ -35,7 +35,8 @@ DubarrError
 │   ├── StoreCorrupt          it is damaged, deleted, or no database at all
 │   ├── StoreTooNew           a newer version of the program wrote it
 │   ├── NotInStore            nothing is known by that id or path
-│   └── IllegalTransition     a job cannot go from its state to the one asked for
+│   ├── IllegalTransition     a job cannot go from its state to the one asked for
+│   └── ClaimLost             another worker was given the job meanwhile
 └── JobCancelled              the user asked for it; never a failure
 
 Each says what failed, on which file where there is one, and what the user can do (`hint`).
@@ -253,6 +254,10 @@ class IllegalTransition(StoreError):
     """A job cannot go from the state it is in to the one asked for."""
 
     exit_code = ExitCode.WRONG_USAGE
+
+
+class ClaimLost(StoreError):
+    """Another worker was given the job meanwhile; what this one makes of it is refused."""
 
 
 class JobCancelled(DubarrError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -12,7 +12,14 @@ from dubarr_watch.dubbing.keeping import Keeping
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.dubbing.results import JobResult, LanguageResult
 from dubarr_watch.dubbing.workspace import JobControl, Workspace
-from dubarr_watch.errors import CannotDub, DiskFull, DubarrError, JobCancelled, worth_another_try
+from dubarr_watch.errors import (
+    CannotDub,
+    ClaimLost,
+    DiskFull,
+    DubarrError,
+    JobCancelled,
+    worth_another_try,
+)
 from dubarr_watch.languages import parse_language
 from dubarr_watch.settings import Settings
 from dubarr_watch.storage import as_disk_full
@@ -84,8 +91,24 @@ class JobRunner:
         Raises:
             StoreError, DiskFull: How it ended could not be written down.
         """
+        started = time.monotonic()
+        mine = self.store.under(job.id, job.token)
+        fenced = replace(self, store=mine, pipeline=replace(self.pipeline, store=mine))
+        with structlog.contextvars.bound_contextvars(job=job.id):
+            try:
+                ended = fenced._run(job, on_progress, should_stop)
+            except ClaimLost as error:
+                log.warning("job lost", error=error)
+                now = self.store.jobs.get(job.id)
+                return Ended(now, None, time.monotonic() - started, error)
+            self._tidy(ended)
+        return ended
+
+    def _run(
+        self, job: JobRecord, on_progress: OnProgress, should_stop: Callable[[], bool]
+    ) -> Ended:
         watch = _Progress(self.store, job, on_progress)
-        cancelled = _CancelCheck(self.store, job.id, should_stop)
+        cancelled = _CancelCheck(self.store, job, should_stop)
         control = JobControl(
             watch.report,
             cancelled,
@@ -94,27 +117,28 @@ class JobRunner:
             priority=_PRIORITY[job.options.priority],
         )
         started = time.monotonic()
-        with structlog.contextvars.bound_contextvars(job=job.id):
-            log.info("job started", video=job.video.path, languages=job.languages)
-            try:
-                result = self.pipeline.run(job, control)
-            except JobCancelled:
-                return self._stopped(job, started, stop=should_stop())
-            except DubarrError as error:
-                log.warning("job failed", error=error, exc_info=not isinstance(error, CannotDub))
-                return self._failed(job, error, started)
-            except Exception as error:
-                if isinstance(error, OSError) and (full := as_disk_full(error)):
-                    log.warning("job failed", error=full)
-                    return self._failed(job, full, started)
-                log.exception("job failed unexpectedly")
-                unexpected = DubarrError(
-                    f"Something unexpected went wrong: {type(error).__name__}: {error}",
-                    hint="The log holds the details; please report them. `dubarr-watch retry` "
-                    "tries again.",
-                )
-                return self._failed(job, unexpected, started)
-            return self._finished(job, result, started)
+        log.info("job started", video=job.video.path, languages=job.languages)
+        try:
+            result = self.pipeline.run(job, control)
+        except JobCancelled:
+            return self._stopped(job, started, stop=should_stop())
+        except ClaimLost:
+            raise
+        except DubarrError as error:
+            log.warning("job failed", error=error, exc_info=not isinstance(error, CannotDub))
+            return self._failed(job, error, started)
+        except Exception as error:
+            if isinstance(error, OSError) and (full := as_disk_full(error)):
+                log.warning("job failed", error=full)
+                return self._failed(job, full, started)
+            log.exception("job failed unexpectedly")
+            unexpected = DubarrError(
+                f"Something unexpected went wrong: {type(error).__name__}: {error}",
+                hint="The log holds the details; please report them. `dubarr-watch retry` "
+                "tries again.",
+            )
+            return self._failed(job, unexpected, started)
+        return self._finished(job, result, started)
 
     def _finished(self, job: JobRecord, result: JobResult, started: float) -> Ended:
         seconds = time.monotonic() - started
@@ -125,9 +149,6 @@ class JobRunner:
             ended = self.store.jobs.finish(
                 job.id, result.state, reason, events=self.events_for(result.state)
             )
-        if result.state is not JobState.FAILED:
-            made = any(language.report for language in result.languages)
-            (self._keep_work if made else self._clear)(job)
         log.info("job ended", state=result.state, reason=reason, seconds=round(seconds, 1))
         return Ended(ended, result, seconds)
 
@@ -150,7 +171,6 @@ class JobRunner:
             return Ended(again, None, seconds)
         why = self.store.jobs.get(job.id).reason or "Cancelled."
         ended = self.store.jobs.finish(job.id, JobState.CANCELLED, why)
-        self._clear(job)
         log.info("job cancelled")
         return Ended(ended, None, seconds)
 
@@ -165,8 +185,6 @@ class JobRunner:
             log.info("job queued again", attempt=job.attempts, of=self.settings.max_attempts)
             reason = f"Tried again after: {error.message}"
             again = self.store.jobs.requeue(job.id, reason, waiting=self.park)
-            if again.state is JobState.CANCELLED:
-                self._clear(job)
             return Ended(again, None, seconds, error)
         with self.store.transaction():
             for code in job.languages:
@@ -174,8 +192,6 @@ class JobRunner:
             ended = self.store.jobs.finish(
                 job.id, JobState.FAILED, str(error), events=self.events_for(JobState.FAILED)
             )
-        if isinstance(error, CannotDub) or ended.state is JobState.CANCELLED:
-            self._clear(job)
         return Ended(ended, None, seconds, error)
 
     def _without_secrets(self, error: DubarrError) -> DubarrError:
@@ -183,12 +199,15 @@ class JobRunner:
         blot = self.settings.without_secrets
         return type(error)(blot(error.message), hint=blot(error.hint), path=error.path)
 
-    def _keep_work(self, job: JobRecord) -> None:
-        if not self.settings.debug_mode:
-            keeping_of(self.settings, self.store).keep(job.id)
-
-    def _clear(self, job: JobRecord) -> None:
-        if not self.settings.debug_mode:
+    def _tidy(self, ended: Ended) -> None:
+        """Keep what lines can be made anew from; clear what nobody needs."""
+        job, result = ended.job, ended.result
+        if self.settings.debug_mode or not job.state.ended:
+            return
+        if result is not None and any(language.report for language in result.languages):
+            if result.state is not JobState.FAILED:
+                keeping_of(self.settings, self.store).keep(job.id)
+        elif job.state is not JobState.FAILED or isinstance(ended.error, CannotDub):
             folder = self.settings.work_dir / str(job.id)
             Workspace(folder, job.id, self.store.checkpoints).clear()
 
@@ -240,7 +259,7 @@ class _CancelCheck:
     """Whether to stop; asks the store at most twice a second, for another process may cancel."""
 
     store: Store
-    job_id: int
+    job: JobRecord
     should_stop: Callable[[], bool]
     _asked_at: float = 0.0
     _answer: bool = False
@@ -251,5 +270,7 @@ class _CancelCheck:
         now = time.monotonic()
         if not self._answer and now - self._asked_at >= _CANCEL_CHECK_S:
             self._asked_at = now
-            self._answer = self.store.jobs.cancel_requested(self.job_id)
+            cancelled = self.store.jobs.cancel_requested(self.job.id)
+            lost = not self.store.claims.holds(self.job.id, self.job.token)
+            self._answer = cancelled or lost
         return self._answer

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import structlog
 
-from dubarr_watch.errors import DiskFull
+from dubarr_watch.errors import ClaimLost, DiskFull
 from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.space import SpaceGate
 from dubarr_watch.store.records import JobRecord
@@ -164,9 +164,12 @@ class Workers:
             heard = self._bell.rung
             if self._gate.is_open():
                 try:
-                    self._store.jobs.requeue(job.id, "Went on after a full disk.", counted=False)
+                    mine = self._store.under(job.id, job.token)
+                    mine.jobs.requeue(job.id, "Went on after a full disk.", counted=False)
                 except DiskFull as error:
                     self._gate.close(error)
+                except ClaimLost:
+                    return
                 else:
                     return
             self._bell.wait(heard, self._poll_s)

@@ -7,9 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
-from dubarr_watch.dubbing.leftovers import remove_leftovers
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.engines import catalog
 from dubarr_watch.engines.dispatch import Dispatchers
@@ -28,6 +25,7 @@ from dubarr_watch.errors import (
 from dubarr_watch.gpu.inventory import Inventory
 from dubarr_watch.gpu.opening import open_broker
 from dubarr_watch.gpu.plan import Plan
+from dubarr_watch.heartbeat import Heartbeat, take_back
 from dubarr_watch.languages import Language
 from dubarr_watch.library.mounts import filesystem_kind, locks_are_shared_late
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
@@ -39,8 +37,6 @@ from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import Owner, owner_is_alive
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +88,8 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database_path))
         owner = stack.enter_context(Owner.acquire(settings.config_dir))
-        for job in store.recovery.recover(
-            lambda other: owner_is_alive(settings.config_dir, other),
-            max_attempts=settings.max_attempts,
-            event="" if foreground else event_for(settings, JobState.FAILED),
-        ):
-            log.info("job taken back", job=job.id, video=job.video.path, state=job.state)
-            remove_leftovers(job.video.path.parent, job.id)
+        failed = "" if foreground else event_for(settings, JobState.FAILED)
+        take_back(settings, store, failed)
         remove_scratch_of_the_dead()
         plan = plan_for(specs, inventory, settings, store.needs.peaks())
         refuse_impossible(plan)
@@ -111,6 +102,7 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         pipeline = Pipeline(settings, store, host, specs, dispatchers)
         events = partial(_events_for, settings, foreground=foreground)
         runner = JobRunner(settings, store, pipeline, park=foreground, events_for=events)
+        stack.enter_context(Heartbeat(settings, store, owner.id, failed))
         yield Workshop(store, runner, owner, profile, plan, specs.refusal)
 
 

@@ -14,7 +14,8 @@ from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.gpu.devices import read_inventory
 from dubarr_watch.gpu.opening import open_broker
-from dubarr_watch.store.records import JobState, LeaseRecord
+from dubarr_watch.store.leases import LeaseRecord
+from dubarr_watch.store.records import JobState
 from tests.composing import Shop, make_talk, open_shop
 from tests.gpu.fake_driver import FIRST, FakeDriver, build
 

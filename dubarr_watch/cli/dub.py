@@ -22,7 +22,15 @@ from dubarr_watch.cli.common import (
     told_as_json,
 )
 from dubarr_watch.cli.ending import as_json, show_end
-from dubarr_watch.errors import CannotDub, DubarrError, ExitCode, StoreError, WrongUsage, printable
+from dubarr_watch.errors import (
+    CannotDub,
+    ClaimLost,
+    DubarrError,
+    ExitCode,
+    StoreError,
+    WrongUsage,
+    printable,
+)
 from dubarr_watch.languages import parse_languages
 from dubarr_watch.library.naming import fingerprint, is_our_output
 from dubarr_watch.runner import Ended, OnProgress
@@ -113,7 +121,8 @@ def _dub_one(
             ended = workshop.runner.run(
                 claimed, on_progress=on_progress, should_stop=interrupted.is_set
             )
-            if ended.job.state.ended or interrupted.is_set():
+            lost = isinstance(ended.error, ClaimLost)
+            if lost or ended.job.state.ended or interrupted.is_set():
                 return ended
 
 

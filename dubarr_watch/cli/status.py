@@ -17,13 +17,13 @@ from dubarr_watch.cli.status_view import status_view
 from dubarr_watch.errors import ExitCode, WrongUsage, printable
 from dubarr_watch.notify import FAILED, SENT
 from dubarr_watch.settings import Settings
+from dubarr_watch.store.leases import LeaseRecord
 from dubarr_watch.store.owners import owner_is_alive
 from dubarr_watch.store.reading import open_for_reading
 from dubarr_watch.store.records import (
     PENDING,
     JobRecord,
     JobState,
-    LeaseRecord,
     NotificationRecord,
     ResultRecord,
     TrackRecord,

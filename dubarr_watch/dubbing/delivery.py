@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dubarr_watch.dubbing.codecs import most_bytes
@@ -111,6 +113,7 @@ class Delivery:
         tracks: list[PublishedTrack] = []
         names = names_for(self._check(), dub.language, self.store)
         if self.mode is not OutputMode.MUX:
+            track = PublishedTrack(dub.language, names.track.path, "sidecar")
             publish_sidecar(
                 dub.audio,
                 target=names.track.path,
@@ -118,26 +121,29 @@ class Delivery:
                 duration_s=self.understood.audio.duration_s,
                 still_there=self._still_there,
                 job=self.job.id,
+                token=self.job.token,
+                naming=partial(self._naming, [track]),
                 may_replace=names.track.ours,
                 like=self._check().path,
                 opened=self.video.opened,
             )
-            tracks.append(PublishedTrack(dub.language, names.track.path, "sidecar"))
-            self._remember(tracks[-1])
+            tracks.append(track)
         if self.settings.subtitles:
             written = self.work.folder / f"lines.{dub.language.code}.srt"
             write_srt(_cues(dub), written)
+            track = PublishedTrack(dub.language, names.subtitles.path, "subtitles")
             publish_file(
                 written,
                 target=names.subtitles.path,
                 job=self.job.id,
                 still_there=self._still_there,
+                token=self.job.token,
+                naming=partial(self._naming, [track]),
                 may_replace=names.subtitles.ours,
                 like=self._check().path,
                 opened=self.video.opened,
             )
-            tracks.append(PublishedTrack(dub.language, names.subtitles.path, "subtitles"))
-            self._remember(tracks[-1])
+            tracks.append(track)
         return tracks
 
     def inside(self, dubs: Sequence[Dub]) -> list[PublishedTrack]:
@@ -150,12 +156,15 @@ class Delivery:
         if self.mode is OutputMode.SIDECAR or not dubs:
             return []
         video = self._check()
+        tracks = [PublishedTrack(dub.language, video.path, "mux") for dub in dubs]
         publish_muxed(
             video.path,
             [(dub.language, dub.audio) for dub in dubs],
             work=self.work.folder,
             still_there=self._still_there,
             job=self.job.id,
+            token=self.job.token,
+            naming=partial(self._naming, tracks, within=video),
             earlier=self._put_in_before(video),
             opened=self.video.opened,
             watch=Watch(
@@ -164,10 +173,6 @@ class Delivery:
                 on_step=lambda step: self._announce(step, video.path),
             ),
         )
-        tracks = [PublishedTrack(dub.language, video.path, "mux") for dub in dubs]
-        for track in tracks:
-            self._remember(track)
-        self._know_again(video)
         return tracks
 
     def report(self, dub: Dub, tracks: Sequence[PublishedTrack]) -> LanguageResult:
@@ -213,6 +218,21 @@ class Delivery:
             speech.unlink()
         return found
 
+    @contextmanager
+    def _naming(
+        self, tracks: Sequence[PublishedTrack], within: VideoRecord | None = None
+    ) -> Iterator[None]:
+        """Let a file get its final name, and write that down, if this worker still has the job.
+
+        One transaction holds all of it: whoever takes the job over waits, and then knows the file.
+        """
+        with self.store.transaction():
+            yield
+            for track in tracks:
+                self._remember(track)
+            if within is not None:
+                self._know_again(within)
+
     def _still_there(self) -> None:
         self._check()
 
@@ -220,7 +240,7 @@ class Delivery:
         """Write down what the video is about to become, so that it is known after a crash."""
         if step == "asked":
             target = video.resolve()
-            copy = target.with_name(temporary_name(target.name, self.job.id))
+            copy = target.with_name(temporary_name(target.name, self.job.id, self.job.token))
             self._record(copy, video, self.job.languages[0], "mux")
 
     def _put_in_before(self, video: VideoRecord) -> list[Language]:

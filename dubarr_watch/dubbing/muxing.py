@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from dubarr_watch.dubbing.passes import (
     probe_written,
     run_pass,
 )
-from dubarr_watch.dubbing.publishing import Place, publish
+from dubarr_watch.dubbing.publishing import Naming, Place, publish
 from dubarr_watch.errors import PublishError, VideoChanged
 from dubarr_watch.languages import Language, same_language
 from dubarr_watch.media import (
@@ -43,6 +44,8 @@ def publish_muxed(
     work: Path,
     still_there: Callable[[], None],
     job: int,
+    token: int = 0,
+    naming: Naming = nullcontext,
     earlier: Collection[Language] = (),
     watch: Watch | None = None,
     opened: Opener = held,
@@ -59,6 +62,8 @@ def publish_muxed(
         work: The job's work folder, for small helper files.
         still_there: Raises `VideoChanged` when the video is gone or another.
         job: The job, part of the temporary name.
+        token: See `Place`.
+        naming: See `Place`.
         earlier: Languages that we are on record to have put into this file; only needed for
             containers that keep no titles.
         watch: Progress, cancel and stall.
@@ -92,6 +97,8 @@ def publish_muxed(
             target=target,
             job=job,
             still_there=unchanged,
+            token=token,
+            naming=naming,
             may_replace=True,
             like=target,
             whole=True,

@@ -33,6 +33,7 @@ from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.engines.registry import EngineSpecs
 from dubarr_watch.engines.texts import ACCOUNT
 from dubarr_watch.errors import (
+    ClaimLost,
     DiskFull,
     DubarrError,
     JobCancelled,
@@ -49,7 +50,7 @@ from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-_ENDS_THE_JOB = (JobCancelled, VideoChanged, DiskFull, UserMustProvide)
+_ENDS_THE_JOB = (JobCancelled, ClaimLost, VideoChanged, DiskFull, UserMustProvide)
 
 _SHARED_PART = 0.3
 """Time until the lines are known against that of one language, as measured; for progress only."""
@@ -86,6 +87,7 @@ class Pipeline:
             EngineError: A stage that all languages share failed, or one of a language did and the
                 job has an attempt left.
             JobCancelled: Somebody asked for it.
+            ClaimLost: Another worker was given the job.
         """
         video = open_video(job.video, self.store, Confines.of(self.settings))
         check_delivery(self.settings, job, video)

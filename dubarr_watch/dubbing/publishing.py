@@ -14,6 +14,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,9 @@ def _no_step(step: str) -> None:
     """Ignore the steps of publishing."""
 
 
+Naming = Callable[[], AbstractContextManager[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a finished file goes, and on which conditions.
@@ -53,6 +57,8 @@ class Place:
         target: Its final name.
         job: The job, part of the temporary name.
         still_there: Raises `VideoChanged` when the video is not the one that was dubbed any more.
+        token: Of the job's claim, part of the temporary name, too.
+        naming: Opens the block in which the file gets its final name; refuses by raising.
         may_replace: Whether something under the final name is ours to replace.
         like: The file whose permissions and owner it takes; nothing: the process's own.
         whole: Take everything from `like` (exact permissions, extended attributes) because the
@@ -65,6 +71,8 @@ class Place:
     target: Path
     job: int
     still_there: Callable[[], None]
+    token: int = 0
+    naming: Naming = nullcontext
     may_replace: bool = False
     like: Path | None = None
     whole: bool = False
@@ -102,7 +110,7 @@ def publish(
         _refuse_taken(place)
         _refuse_long(place.target)
         _preflight(folder, needs_bytes)
-        temporary = here / temporary_name(place.target.name, place.job)
+        temporary = here / temporary_name(place.target.name, place.job, place.token)
         _create(temporary, place.like)
         try:
             place.on_step("created")
@@ -115,14 +123,15 @@ def publish(
             place.on_step("synced")
             place.still_there()
             place.on_step("asked")
-            _assert_same(folder, here)
-            _give_name(temporary, place)
-            place.on_step("named")
+            with place.naming():
+                _assert_same(folder, here)
+                _give_name(temporary, place)
+                place.on_step("named")
+                _sync_folder(here)
         finally:
             # Gone by now when everything went well.
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
-        _sync_folder(here)
         place.on_step("done")
     return place.target
 
@@ -154,6 +163,8 @@ def publish_file(
     target: Path,
     job: int,
     still_there: Callable[[], None],
+    token: int = 0,
+    naming: Naming = nullcontext,
     may_replace: bool = False,
     like: Path | None = None,
     on_step: Callable[[str], None] = _no_step,
@@ -166,6 +177,8 @@ def publish_file(
         target: Its final name beside the video.
         job: The job, part of the temporary name.
         still_there: Raises `VideoChanged` when the video is gone or another.
+        token: See `Place`.
+        naming: See `Place`.
         may_replace: Whether an existing target is ours to replace.
         like: The video, whose permissions and owner the file takes.
         on_step, opened: See `Place`.
@@ -177,6 +190,8 @@ def publish_file(
         target=target,
         job=job,
         still_there=still_there,
+        token=token,
+        naming=naming,
         may_replace=may_replace,
         like=like,
         on_step=on_step,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from dubarr_watch.dubbing.passes import (
@@ -12,7 +13,7 @@ from dubarr_watch.dubbing.passes import (
     probe_written,
     run_pass,
 )
-from dubarr_watch.dubbing.publishing import Place, publish
+from dubarr_watch.dubbing.publishing import Naming, Place, publish
 from dubarr_watch.errors import PublishError
 from dubarr_watch.languages import Language
 from dubarr_watch.media import Opener, Probe, held, input_arguments, output_name
@@ -26,6 +27,8 @@ def publish_sidecar(
     duration_s: float,
     still_there: Callable[[], None],
     job: int,
+    token: int = 0,
+    naming: Naming = nullcontext,
     may_replace: bool = False,
     like: Path | None = None,
     watch: Watch | None = None,
@@ -40,6 +43,8 @@ def publish_sidecar(
         duration_s: How long it must be.
         still_there: Raises `VideoChanged` when the video is gone or another.
         job: The job, part of the temporary name.
+        token: See `Place`.
+        naming: See `Place`.
         may_replace: Whether an existing target is ours to replace.
         like: The video, whose permissions and owner the track takes.
         watch: Progress, cancel and stall.
@@ -73,6 +78,8 @@ def publish_sidecar(
         target=target,
         job=job,
         still_there=still_there,
+        token=token,
+        naming=naming,
         may_replace=may_replace,
         like=like,
         on_step=watch.on_step,

@@ -13,7 +13,7 @@ from dubarr_watch.errors import DubarrError
 from dubarr_watch.gpu.entries import Entry, LeaseState
 from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.store.fields import utc_now
-from dubarr_watch.store.records import LeaseRecord
+from dubarr_watch.store.leases import LeaseRecord
 
 log = structlog.get_logger(__name__)
 

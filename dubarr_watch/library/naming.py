@@ -48,7 +48,7 @@ _UNFINISHED = (
 )  # fmt: skip
 
 _OUR_OUTPUT = re.compile(r".\.Dubarr\.[a-z]{2,3}\.(?:mka|srt)$")
-_OUR_TEMPORARY = re.compile(r"^\..*\.dubarr-(\d+)\.tmp$", re.DOTALL)
+_OUR_TEMPORARY = re.compile(r"^\..*\.dubarr-(\d+)(?:-\d+)?\.tmp$", re.DOTALL)
 _SHORTENED_HASH_CHARS = 8
 
 
@@ -122,12 +122,17 @@ def subtitles_path(video: Path, language: str, *, taken_by_other: bool = False) 
     return _beside(video, f".Dubarr.{language}.srt", taken_by_other=taken_by_other)
 
 
-def temporary_name(name: str, job: int) -> str:
+def temporary_name(name: str, job: int, token: int = 0) -> str:
     """Return the hidden name, without a media extension, under which a file is written.
 
     A name too long to carry the additions is cut, and told from others by a hash.
+
+    Args:
+        name: The final name.
+        job: Who writes.
+        token: Of the claim of the job's worker, so that no two workers write the same file.
     """
-    ending = f".dubarr-{job}.tmp"
+    ending = f".dubarr-{job}-{token}.tmp" if token else f".dubarr-{job}.tmp"
     room = NAME_MAX_BYTES - len(ending) - 1
     raw = os.fsencode(name)
     if len(raw) > room:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dubarr_watch.errors import (
     StoreError,
     StoreTooNew,
 )
+from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.single_writer import WriterLock, needs_single_writer
 
 BUSY_TIMEOUT_S = 30.0
@@ -65,14 +67,20 @@ class Database:
             self._file.close_all()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Run a block as one transaction, the write lock taken at its start; may be nested."""
+    def transaction(self, *, synced: bool = True) -> Iterator[None]:
+        """Run a block as one transaction, the write lock taken at its start; may be nested.
+
+        Args:
+            synced: On disk at its end; else it may be lost with the power.
+        """
         # Only SQLite's own steps are translated: what the block raises is the block's.
         block = self._file.atomic()
         with ExitStack() as stack:
             with _plain_errors(self.path):
                 self._assert_still_there()
                 stack.enter_context(self._writing.held())
+                if not synced:
+                    stack.enter_context(self._unsynced())
                 block.__enter__()
             try:
                 yield
@@ -89,18 +97,27 @@ class Database:
             self._assert_still_there()
             return int(query.execute(self._file) or 0)
 
-    def run_unsynced(self, query: Any) -> None:
-        """Run a write that may be lost with the power, such as a progress figure."""
+    def run_unsynced(self, query: Any) -> int:
+        """Run a write that may be lost with the power, such as a progress figure; see `run`."""
         with _plain_errors(self.path), self._writing.held():
             self._assert_still_there()
-            if self._file.in_transaction():  # the pragma would change nothing here
-                query.execute(self._file)
-                return
-            self._file.pragma("synchronous", "NORMAL")
-            try:
-                query.execute(self._file)
-            finally:
-                self._file.pragma("synchronous", "FULL")
+            with self._unsynced():
+                return int(query.execute(self._file) or 0)
+
+    @contextmanager
+    def _unsynced(self) -> Iterator[None]:
+        if self._file.in_transaction():  # the pragma would change nothing here
+            yield
+            return
+        self._file.pragma("synchronous", "NORMAL")
+        try:
+            yield
+        finally:
+            self._file.pragma("synchronous", "FULL")
+
+    def now(self) -> datetime:
+        """Return the time by the one clock that everybody who uses this database goes by."""
+        return utc_now()
 
     def all(self, query: Any) -> list[Any]:
         """Return every row of a query."""

@@ -114,6 +114,7 @@ def job_record(row: Any) -> JobRecord:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        token=row.token,
     )
 
 

@@ -12,10 +12,12 @@ What is not started can also be skipped, failed or cancelled. Every other change
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from dubarr_watch.errors import IllegalTransition
 from dubarr_watch.store.checkpoints import finished_steps
+from dubarr_watch.store.claims import LEASE_S
 from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.job_order import IN_ORDER, RANK, JobOrder
 from dubarr_watch.store.job_results import JobResults
@@ -78,30 +80,31 @@ class Jobs(JobViews, JobOrder, JobResults):
                 self._set(chosen.id, request_id=request_id)
             return self.get(chosen.id)
 
-    def claim(self, owner: str) -> JobRecord | None:
+    def claim(self, owner: str, *, lease_s: float = LEASE_S) -> JobRecord | None:
         """Start the next job: the highest priority, then as ordered; nothing when none is queued.
 
         However many claim at once, each job is started by one.
 
         Args:
             owner: Id of the process that runs it; see `owners`.
+            lease_s: How long others wait for its next sign of life; see `claims`.
         """
         queued = Job.select().where(Job.state == JobState.QUEUED).order_by(*IN_ORDER)
         if self._database.first(queued) is None:  # an idle worker takes no write lock
             return None
         with self._database.transaction():
             row = self._database.first(queued)
-            return None if row is None else self._start(row.id, owner)
+            return None if row is None else self._start(row.id, owner, lease_s)
 
-    def claim_job(self, job_id: int, owner: str) -> JobRecord:
-        """Start one certain job, waiting or queued.
+    def claim_job(self, job_id: int, owner: str, *, lease_s: float = LEASE_S) -> JobRecord:
+        """Start one certain job, waiting or queued; see `claim`.
 
         Raises:
             IllegalTransition: It is running or has ended.
         """
         with self._database.transaction():
             self._must_be(job_id, _NOT_STARTED, "started")
-            return self._start(job_id, owner)
+            return self._start(job_id, owner, lease_s)
 
     def progress(self, job_id: int, stage: str, progress: float, eta_s: float | None) -> None:
         """Keep how far a running job is; may be lost with the power.
@@ -187,8 +190,8 @@ class Jobs(JobViews, JobOrder, JobResults):
             else:
                 state = JobState.WAITING if waiting else JobState.QUEUED
                 self._set(
-                    job_id, state=state, reason=reason, owner="", stage="", eta_s=None,
-                    attempts=job.attempts - (not counted),
+                    job_id, state=state, reason=reason, owner="", lease_until=None, stage="",
+                    eta_s=None, attempts=job.attempts - (not counted),
                 )  # fmt: skip
             return self.get(job_id)
 
@@ -243,17 +246,18 @@ class Jobs(JobViews, JobOrder, JobResults):
             if not self.for_video(job.video.id):
                 forget_video(self._database, job.video.id)
 
-    def _start(self, job_id: int, owner: str) -> JobRecord:
+    def _start(self, job_id: int, owner: str, lease_s: float) -> JobRecord:
         self._set(
             job_id, state=JobState.RUNNING, owner=owner, attempts=Job.attempts + 1, reason="",
-            stage="", progress=0, eta_s=None, started_at=utc_now(),
+            stage="", progress=0, eta_s=None, started_at=utc_now(), token=Job.token + 1,
+            lease_until=self._database.now() + timedelta(seconds=lease_s),
             checkpoints=finished_steps(self._database, job_id),
         )  # fmt: skip
         return self.get(job_id)
 
     def _end(self, job_id: int, state: JobState, reason: str) -> None:
         self._set(
-            job_id, state=state, reason=reason, owner="", stage="", eta_s=None,
+            job_id, state=state, reason=reason, owner="", lease_until=None, stage="", eta_s=None,
             finished_at=utc_now(),
         )  # fmt: skip
 
@@ -300,7 +304,7 @@ class Jobs(JobViews, JobOrder, JobResults):
             mode=options.mode, style=options.style, again=options.again,
             priority=options.priority, rank=RANK[options.priority], state=state, reason=reason,
             attempts=0, checkpoints=0, stage="", progress=0, cancel_requested=False, owner="",
-            created_at=utc_now(),
+            token=0, created_at=utc_now(),
         )  # fmt: skip
         return self.get(self._database.run(row))
 

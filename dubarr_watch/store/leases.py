@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from dubarr_watch.store.database import Database
 from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.models import Lease, Need
-from dubarr_watch.store.records import LeaseRecord
 
 KEPT = 200
 """Ended leases that stay, for whoever looks into what went wrong."""
@@ -17,6 +17,45 @@ KEPT = 200
 ENDED = "ended"
 LOST = "lost"
 """The daemon that handed a lease out died with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """A lease of GPU memory, or a request for one.
+
+    Attributes:
+        owner: The process that handed it out.
+        number: Unique within its owner.
+        stage: Which kind of engine it is for.
+        model: Engine and model.
+        job_id: The job it is for.
+        device: UUID of the device.
+        device_name: What its maker calls it.
+        mib: MiB granted, or asked for while it waits.
+        peak_mib: The most that its process was seen to hold.
+        state: waiting, loading, busy, idle, leaving, reclaiming, ended, or lost with its owner.
+        why: Why it waits, in plain words.
+        pid: Its process.
+        asked_at: UTC.
+        granted_at: UTC.
+        ended_at: UTC.
+    """
+
+    owner: str
+    number: int
+    stage: str
+    model: str
+    job_id: int | None
+    device: str
+    device_name: str
+    mib: int
+    peak_mib: int
+    state: str
+    why: str
+    pid: int | None
+    asked_at: datetime
+    granted_at: datetime | None
+    ended_at: datetime | None
 
 
 class Leases:

@@ -191,7 +191,12 @@ def _order(database: Database) -> None:
     database.execute("ALTER TABLE jobs ADD COLUMN place INTEGER")
 
 
+def _claims(database: Database) -> None:
+    database.execute("ALTER TABLE jobs ADD COLUMN token INTEGER NOT NULL DEFAULT 0")
+    database.execute("ALTER TABLE jobs ADD COLUMN lease_until TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_release, _leases, _checkpoints_at_start, _neighbours, _browsing, _glossary,
-    _people, _order,
+    _people, _order, _claims,
 )  # fmt: skip

@@ -93,6 +93,8 @@ class Job(_Row):
     eta_s: Any = peewee.FloatField(null=True)
     cancel_requested: Any = peewee.BooleanField()
     owner: Any = TextField()
+    token: Any = peewee.BigIntegerField()
+    lease_until: Any = TimeField(null=True)
     created_at: Any = TimeField()
     started_at: Any = TimeField(null=True)
     finished_at: Any = TimeField(null=True)

@@ -140,6 +140,7 @@ class JobRecord:
         created_at: UTC.
         started_at: UTC, of the last start.
         finished_at: UTC.
+        token: Of the last claim; see `claims.Claims`.
     """
 
     id: int
@@ -157,6 +158,7 @@ class JobRecord:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    token: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,42 +291,3 @@ class NotificationRecord:
     detail: str
     attempts: int
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRecord:
-    """A lease of GPU memory, or a request for one.
-
-    Attributes:
-        owner: The process that handed it out.
-        number: Unique within its owner.
-        stage: Which kind of engine it is for.
-        model: Engine and model.
-        job_id: The job it is for.
-        device: UUID of the device.
-        device_name: What its maker calls it.
-        mib: MiB granted, or asked for while it waits.
-        peak_mib: The most that its process was seen to hold.
-        state: waiting, loading, busy, idle, leaving, reclaiming, ended, or lost with its owner.
-        why: Why it waits, in plain words.
-        pid: Its process.
-        asked_at: UTC.
-        granted_at: UTC.
-        ended_at: UTC.
-    """
-
-    owner: str
-    number: int
-    stage: str
-    model: str
-    job_id: int | None
-    device: str
-    device_name: str
-    mib: int
-    peak_mib: int
-    state: str
-    why: str
-    pid: int | None
-    asked_at: datetime
-    granted_at: datetime | None
-    ended_at: datetime | None

@@ -24,6 +24,8 @@ class Recovery:
     ) -> list[JobRecord]:
         """End what dead processes were running, and return it: queued again, or failed.
 
+        A process is dead, too, when its lease ran out; should it come back, its token is old.
+
         A job fails when `max_attempts` processes in a row died with it before it had come any
         further. Each death after a new checkpoint counts as the first one.
 
@@ -32,15 +34,19 @@ class Recovery:
             max_attempts: MAX_ATTEMPTS.
             event: Message to send about a job that fails; none when empty.
         """
-        rows = self._database.all(Job.select().where(Job.state == JobState.RUNNING))
-        dead = [(row.id, row.owner) for row in rows if not is_alive(row.owner)]
         recovered = []
-        for job_id, owner in dead:
+        for row in self._database.all(Job.select().where(Job.state == JobState.RUNNING)):
+            expired = Job.lease_until < self._database.now()
+            dead = not is_alive(row.owner)
+            # Somebody else may have recovered and started it since, or it has given a sign of life.
+            same = (Job.id == row.id) & (Job.token == row.token) & (Job.state == JobState.RUNNING)
+            condition = same if dead else same & expired
+            if self._database.first(Job.select(Job.id).where(condition)) is None:
+                continue
             with self._database.transaction():
-                # Somebody else may have recovered and started it since.
-                same = (Job.id == job_id) & (Job.owner == owner) & (Job.state == JobState.RUNNING)
-                if self._database.first(Job.select().where(same)) is not None:
-                    recovered.append(self._take_back(job_id, max_attempts, event))
+                if self._database.first(Job.select(Job.id).where(condition)) is not None:
+                    self._database.run(Job.update(token=Job.token + 1).where(same))
+                    recovered.append(self._take_back(row.id, max_attempts, event))
         return recovered
 
     def _take_back(self, job_id: int, max_attempts: int, event: str) -> JobRecord:

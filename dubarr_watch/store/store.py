@@ -12,6 +12,7 @@ from dubarr_watch.store.backups import Backups
 from dubarr_watch.store.browsing import Browsing
 from dubarr_watch.store.changes import ChangeCounter
 from dubarr_watch.store.checkpoints import Checkpoints
+from dubarr_watch.store.claims import Claims, Fenced
 from dubarr_watch.store.database import Database, opening_lock
 from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.figures import Figures
@@ -44,6 +45,7 @@ class Store:
         figures: Sums over everything.
         requests: What markers and people asked for.
         jobs: The queue, and what came of it.
+        claims: Who runs which job, and for how long.
         recovery: Takes jobs back from processes that died.
         checkpoints: Finished stages and lines of jobs.
         outputs: Files that we published.
@@ -67,6 +69,7 @@ class Store:
         self.figures = Figures(database)
         self.requests = Requests(database)
         self.jobs = Jobs(database)
+        self.claims = Claims(database)
         self.recovery = Recovery(database, self.jobs)
         self.history = History(database, self.jobs)
         self.checkpoints = Checkpoints(database)
@@ -112,6 +115,18 @@ class Store:
     def transaction(self) -> AbstractContextManager[None]:
         """Make several calls one transaction: all of them happen, or none."""
         return self._database.transaction()
+
+    def under(self, job_id: int, token: int) -> Store:
+        """Return this store as the worker of a job uses it; closed with this one.
+
+        Whatever it writes through it is refused with ClaimLost once another worker was given the
+        job. A transaction asks at its start, and until its end nobody is given the job.
+
+        Args:
+            job_id: The job.
+            token: `JobRecord.token` as the worker's claim returned it.
+        """
+        return Store(Fenced(self._database, job_id, token))
 
     def changes(self) -> int:
         """Return a number that changes whenever anybody, in any process, has written."""

@@ -12,12 +12,12 @@ import pytest
 
 from dubarr_watch.store import Store
 from dubarr_watch.store.fields import utc_now
+from dubarr_watch.store.leases import LeaseRecord
 from dubarr_watch.store.owners import Owner
 from dubarr_watch.store.records import (
     JobOptions,
     JobRecord,
     JobState,
-    LeaseRecord,
     Priority,
     VideoState,
 )

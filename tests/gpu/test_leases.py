@@ -20,7 +20,7 @@ from dubarr_watch.gpu.inventory import GpuProcess, Memory
 from dubarr_watch.gpu.leases import Lease, LeaseBroker
 from dubarr_watch.gpu.slots import CpuSlots
 from dubarr_watch.gpu.wishes import Rules, Wish
-from dubarr_watch.store.records import LeaseRecord
+from dubarr_watch.store.leases import LeaseRecord
 from tests.gpu.simulated import a_gpu
 
 TOTAL = 10_000

@@ -7,8 +7,7 @@ from datetime import timedelta
 
 from dubarr_watch.store import Store
 from dubarr_watch.store.fields import utc_now
-from dubarr_watch.store.leases import KEPT
-from dubarr_watch.store.records import LeaseRecord
+from dubarr_watch.store.leases import KEPT, LeaseRecord
 
 
 def a_lease(owner: str = "me", number: int = 1, state: str = "busy", age_s: int = 0) -> LeaseRecord:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dubarr_watch.gpu.inventory import Gpu
-from dubarr_watch.store.records import JobRecord, JobState, LeaseRecord, Priority
+from dubarr_watch.store.leases import LeaseRecord
+from dubarr_watch.store.records import JobRecord, JobState, Priority
 from tests.composing import Shop, make_talk
 from tests.web.sites import Told
 

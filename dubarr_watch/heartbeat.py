@@ -1,0 +1,82 @@
+"""A sign of life for the jobs of this process, and a look for those of processes that died."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from dubarr_watch.dubbing.leftovers import remove_leftovers
+from dubarr_watch.errors import DubarrError
+from dubarr_watch.settings import Settings
+from dubarr_watch.store.claims import LEASE_S
+from dubarr_watch.store.owners import owner_is_alive
+from dubarr_watch.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+def take_back(settings: Settings, store: Store, event: str) -> None:
+    """Queue again what processes were running that died or were silent for too long.
+
+    Args:
+        settings: CONFIG_DIR and MAX_ATTEMPTS.
+        store: The queue.
+        event: Message to send about a job that fails for it; none when empty.
+    """
+    for job in store.recovery.recover(
+        lambda owner: owner_is_alive(settings.config_dir, owner),
+        max_attempts=settings.max_attempts,
+        event=event,
+    ):
+        log.info("job taken back", job=job.id, video=job.video.path, state=job.state)
+        remove_leftovers(job.video.path.parent, job.id)
+
+
+class Heartbeat:
+    """A thread that renews the claims of a process, for the length of a `with` block.
+
+    Args:
+        settings: See `take_back`.
+        store: The queue.
+        owner: Id of this process.
+        event: See `take_back`.
+        lease_s: How long others wait for the next sign of life.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, owner: str, event: str, lease_s: float = LEASE_S
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._owner = owner
+        self._event = event
+        self._lease_s = lease_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._lease_s / 4):
+            try:
+                # In this order: after a pause of the whole machine nothing of our own is lost.
+                self._store.claims.renew(self._owner, lease_s=self._lease_s)
+                take_back(self._settings, self._store, self._event)
+            except DubarrError as error:
+                log.warning("heartbeat", error=error)
+            except Exception:
+                log.exception("heartbeat")
