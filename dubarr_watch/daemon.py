@@ -131,7 +131,12 @@ class Daemon:
             refusal=workshop.refusal,
             hear=inbox.put,
             redo=partial(
-                redo_line, settings, workshop.store, pipeline, partial(looks_for, settings)
+                redo_line,
+                settings,
+                workshop.store,
+                pipeline,
+                partial(looks_for, settings),
+                cancelled=self._stopping.is_set,
             ),
             gpus=pipeline.host.broker.gpus,
             engines=lambda: pipeline.host.states,

@@ -8,7 +8,8 @@ from typing import Self
 
 import structlog
 
-from dubarr_watch.dubbing.leftovers import remove_leftovers
+from dubarr_watch.dubbing.keeping import broken_off
+from dubarr_watch.dubbing.leftovers import remove_leftovers_of
 from dubarr_watch.errors import DubarrError
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.claims import LEASE_S
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 def take_back(settings: Settings, store: Store, event: str) -> None:
     """Queue again what processes were running that died or were silent for too long.
 
+    What they left beside videos is removed, also where a line of a finished job was made anew.
+
     Args:
         settings: CONFIG_DIR and MAX_ATTEMPTS.
         store: The queue.
@@ -32,7 +35,10 @@ def take_back(settings: Settings, store: Store, event: str) -> None:
         event=event,
     ):
         log.info("job taken back", job=job.id, video=job.video.path, state=job.state)
-        remove_leftovers(job.video.path.parent, job.id)
+        remove_leftovers_of(job)
+    for number in broken_off(settings.work_dir):
+        if again := store.jobs.find(number):
+            remove_leftovers_of(again)
 
 
 class Heartbeat:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import structlog
 
@@ -12,6 +12,9 @@ from dubarr_watch.store.store import Store
 from dubarr_watch.web.works import Works
 
 log = structlog.get_logger(__name__)
+
+TASKS_STOP_S = 2.0
+"""How long a line that is made anew may take to stop; one that is being published is finished."""
 
 Serve = Callable[[Store, Works], AbstractContextManager[object]]
 
@@ -42,7 +45,9 @@ def open_page(settings: Settings) -> Iterator[Serve]:
 
             desk = Desk(settings, store, works, Credentials.load(settings))
             app = create_app(desk)
-            with Server(guarded(app, desk), listening, app.state.wire.stop):
+            with ExitStack() as ending:
+                ending.callback(desk.tasks.close, TASKS_STOP_S)
+                ending.enter_context(Server(guarded(app, desk), listening, app.state.wire.stop))
                 log.info("page", address=f"{shown_address(listening)}{settings.url_base}")
                 if settings.has_default_password:
                     note = "API_PASS is still admin: only this machine itself is let in"

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,14 @@ from dubarr_watch.dubbing.redo import Redo
 from dubarr_watch.dubbing.results import LanguageResult
 from dubarr_watch.dubbing.workspace import JobControl
 from dubarr_watch.engines.base import EngineSpec
-from dubarr_watch.errors import IllegalTransition, SynthesisFailed, WrongUsage
+from dubarr_watch.errors import IllegalTransition, JobCancelled, SynthesisFailed, WrongUsage
 from dubarr_watch.languages import parse_language
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.media import probe
 from dubarr_watch.settings import Qa
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import Shop, make_talk, open_shop, sha256, states
+from tests.composing import Shop, make_talk, names, open_shop, sha256, states
+from tests.programs import Program
 
 ES = parse_language("es")
 
@@ -62,6 +64,13 @@ def report(shop: Shop, job: JobRecord) -> dict[str, Any]:
     path = shop.settings.reports_dir / f"{job.id}.es.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def published(home: Shop | Program, film: Path) -> dict[str, str]:
+    """Return the hash of every file beside a video that people see, and of its report."""
+    reports = home.settings.reports_dir if isinstance(home, Shop) else home.config / "reports"
+    files = [path for path in film.parent.iterdir() if not path.name.startswith(".")]
+    return {path.name: sha256(path) for path in [*files, *reports.iterdir()]}
 
 
 class TestProofInAJob:
@@ -185,6 +194,51 @@ class TestRedo:
         (shop.work(ended.job) / "dub.es.kept.json").unlink()
         with pytest.raises(IllegalTransition, match="Nothing is kept"):
             redo(shop, ended.job, 0)
+
+    def test_a_job_that_is_queued_again_is_left_alone(self, shop: Shop, film: Path) -> None:
+        """However it looked when somebody asked for the line."""
+        ended = shop.dub(film, "es")
+        shop.store.jobs.amend(ended.job.id, JobState.DONE_WITH_WARNINGS, "")
+        desk = Redo(shop.settings, shop.store, shop.host, shop.specs, ended.job, JobControl())
+        shop.store.jobs.retry(ended.job.id)
+        with pytest.raises(IllegalTransition, match="has not ended"):
+            desk.line(ES, 0)
+
+    @pytest.mark.parametrize("mode", ["sidecar", "mux", "both"])
+    @pytest.mark.parametrize("stage", ["synthesize", "mix", "report", "publish"])
+    def test_one_that_is_stopped_publishes_nothing(
+        self, shop: Shop, film: Path, stage: str, mode: str
+    ) -> None:
+        """Neither track, subtitles nor report are of another wording than the others."""
+        job = shop.dub(film, "es", mode=mode).job
+        before = published(shop, film)
+        seen: list[str] = []
+        control = JobControl(lambda now, share: seen.append(now), lambda: stage in seen)
+        desk = Redo(shop.settings, shop.store, shop.host, shop.specs, job, control)
+        with pytest.raises(JobCancelled):
+            desk.line(ES, 0, "Otra cosa muy distinta.")
+        assert published(shop, film) == before
+        redo(shop, job, 0, "Otra cosa muy distinta.")
+        assert all(now != before[name] for name, now in published(shop, film).items()
+                   if mode != "sidecar" or name != film.name)  # fmt: skip
+
+    @pytest.mark.parametrize("mode", ["sidecar", "mux"])
+    def test_what_one_left_whose_process_died_is_removed_at_the_next_start(
+        self, tmp_path: Path, mode: str
+    ) -> None:
+        """Killed between writing a file beside the video and giving it its name."""
+        with Program(tmp_path, OUTPUT_MODE=mode) as program:
+            make_talk(program.videos / "Film.mkv")
+            assert program.run("dub", "--lang", "es", program.videos / "Film.mkv").returncode == 0
+            before = published(program, program.videos / "Film.mkv")
+            killed = program.run("1", module="tests.killed_publishing")
+            assert killed.returncode == -signal.SIGKILL, killed.stderr
+            left = [name for name in names(program.videos) if name.endswith(".tmp")]
+            assert left
+            assert published(program, program.videos / "Film.mkv") == before
+            program.start()
+            assert not [name for name in names(program.videos) if name.endswith(".tmp")]
+            program.end(signal.SIGTERM)
 
     def test_a_job_that_runs_again_begins_anew(self, shop: Shop, film: Path) -> None:
         """What is kept for redo is no checkpoint: `retry` of such a job makes all of it."""

@@ -16,6 +16,7 @@ from dubarr_watch.cli.common import (
     show_error,
 )
 from dubarr_watch.cli.finding import found_job
+from dubarr_watch.dubbing.keeping import nobody_at
 from dubarr_watch.dubbing.leftovers import remove_work
 from dubarr_watch.errors import (
     DubarrError,
@@ -50,12 +51,11 @@ def retry(jobs: list[str] = _JOBS) -> None:
     settings = ready_settings()
 
     def act(store: Store, job: JobRecord) -> str:
-        with _hint(
-            {
-                JobState.DONE: "To dub it once more, write 'again: yes' into a marker beside it, "
-                "or: dubarr-watch dub FILE",
-            }.get(job.state, ""),
-        ):
+        hint = {
+            JobState.DONE: "To dub it once more, write 'again: yes' into a marker beside it, or: "
+            "dubarr-watch dub FILE",
+        }.get(job.state, "")
+        with _hint(hint), nobody_at(settings.work_dir / str(job.id), job.id):
             store.jobs.retry(job.id)
         return "is queued again" + _when(settings)
 
@@ -86,9 +86,10 @@ def forget(
     settings = ready_settings()
 
     def act(store: Store, job: JobRecord) -> str:
-        with _hint("" if job.state.ended else f"First: dubarr-watch cancel {job.id}"):
-            store.jobs.forget(job.id)
-        remove_work(settings, job.id, reports=reports)
+        with nobody_at(settings.work_dir / str(job.id), job.id):
+            with _hint("" if job.state.ended else f"First: dubarr-watch cancel {job.id}"):
+                store.jobs.forget(job.id)
+            remove_work(settings, job.id, reports=reports)
         return "is forgotten" + (", reports too" if reports else "")
 
     _for_each(jobs, settings, act)

@@ -178,9 +178,7 @@ class Delivery:
     def report(self, dub: Dub, tracks: Sequence[PublishedTrack]) -> LanguageResult:
         """Listen to the result, write its report, and say how the language ended."""
         code = dub.language.code
-        spec = self.specs.listener or self.specs.transcriber
-        key = content_key(dub.fitted, self.understood.audio.duration_s, made_by(spec))
-        heard = self.work.stage("report", code, key, list[Span], lambda: self._listen(dub, spec))
+        heard = self.listen(dub)
         lines = line_reports(dub.parts, dub.fitted)
         seconds = self.work.stage_seconds(code)
         summary = summarize(
@@ -207,6 +205,14 @@ class Delivery:
         path = report_path(self.settings.reports_dir, self.job.id, code)
         report.write(path)
         return LanguageResult(dub.language, state, to_check, tuple(tracks), report, path)
+
+    def listen(self, dub: Dub) -> list[Span]:
+        """Return where the dub has voice; looked into once."""
+        spec = self.specs.listener or self.specs.transcriber
+        key = content_key(dub.fitted, self.understood.audio.duration_s, made_by(spec))
+        return self.work.stage(
+            "report", dub.language.code, key, list[Span], lambda: self._listen(dub, spec)
+        )
 
     def _listen(self, dub: Dub, spec: EngineSpec) -> list[Span]:
         """Return where the dub has voice; it is written out alone for as long as that takes."""

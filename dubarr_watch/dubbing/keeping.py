@@ -7,19 +7,21 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from dubarr_watch.dubbing.workspace import Workspace
+from dubarr_watch.errors import IllegalTransition
 from dubarr_watch.storage import write_atomically
 from dubarr_watch.store.checkpoints import Checkpoints
 
 log = structlog.get_logger(__name__)
 
 _MARK = "finished"
+_PUBLISHING = "publishing-again"
 _DAY_S = 86_400.0
 
 
@@ -91,6 +93,57 @@ def alone_in(folder: Path) -> Iterator[None]:
     with (folder / "redo.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+
+
+@contextmanager
+def nobody_at(folder: Path, job: int) -> Iterator[None]:
+    """Keep everybody else from making a line of a job anew, for the length of a `with` block.
+
+    Args:
+        folder: The job's work folder; where there is none, nothing can be made anew.
+        job: The job.
+
+    Raises:
+        IllegalTransition: Somebody makes one just now.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_in(folder))
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            raise IllegalTransition(
+                f"A line of job {job} is made anew just now.", hint="Wait until it is published."
+            ) from None
+        yield
+
+
+@contextmanager
+def published_again(folder: Path) -> Iterator[None]:
+    """Leave a mark while tracks of a finished job are published, for `broken_off` to find."""
+    mark = folder / _PUBLISHING
+    mark.touch()
+    try:
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def broken_off(work: Path) -> list[int]:
+    """Return the jobs whose tracks were being published again when their process died.
+
+    Each is returned once.
+    """
+    found: list[int] = []
+    for mark in work.glob(f"*/{_PUBLISHING}"):
+        try:
+            with alone_in(mark.parent):
+                mark.unlink()
+        except (BlockingIOError, FileNotFoundError):  # at work just now, or cleared meanwhile
+            continue
+        if mark.parent.name.isdecimal():
+            found.append(int(mark.parent.name))
+    return found
 
 
 def is_kept(folder: Path) -> bool:

@@ -12,6 +12,7 @@ import structlog
 from dubarr_watch.library.naming import writing_job
 from dubarr_watch.settings import Settings
 from dubarr_watch.storage import plain_os_errors
+from dubarr_watch.store.records import JobRecord
 
 _log = structlog.get_logger(__name__)
 
@@ -46,6 +47,13 @@ def remove_leftovers(folder: Path, job: int | None = None) -> list[Path]:
         else:
             removed.append(path)
     return removed
+
+
+def remove_leftovers_of(job: JobRecord) -> None:
+    """Remove what a job whose process died was writing beside its video, and beside its target."""
+    video = job.video.path
+    for folder in {video.parent, Path(os.path.realpath(video)).parent}:
+        remove_leftovers(folder, job.id)
 
 
 def remove_work(settings: Settings, job: int, *, reports: bool) -> None:

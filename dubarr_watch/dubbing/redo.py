@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from dubarr_watch.dubbing.delivery import Delivery
 from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.fitting import Take
 from dubarr_watch.dubbing.hearing_back import Listener
-from dubarr_watch.dubbing.keeping import alone_in
+from dubarr_watch.dubbing.keeping import nobody_at, published_again
 from dubarr_watch.dubbing.proof import Proof, prove
 from dubarr_watch.dubbing.results import LanguageResult
 from dubarr_watch.dubbing.retakes import retake
@@ -68,18 +66,27 @@ class Redo:
             VideoChanged: The video is gone or another one.
         """
         folder = self.settings.work_dir / str(self.job.id)
-        with _alone(folder, self.job):
+        with nobody_at(folder, self.job.id):
+            self._must_be_over(folder)
             work = Workspace(folder, self.job.id, self.store.checkpoints)
             known = work.kept("understood", Understood)
             dub = work.kept(f"dub.{language.code}", Dub)
             if known is None or dub is None:
-                raise _nothing_kept(self.job, language)
+                raise _nothing_kept(f"job {self.job.id} in {language.name}")
             place = _place_of(dub, index)
             video = open_video(self.job.video, self.store, Confines.of(self.settings))
             with MemoryMeter().watching() as meter:
                 bench = _Bench(self, work, known, video, UsageBook(folder / "usage.json"))
-                done = bench.again(dub, place, text)
-                return bench.publish(done, meter)
+                return bench.publish(bench.again(dub, place, text), meter)
+
+    def _must_be_over(self, folder: Path) -> None:
+        # Whoever queues it again holds the same lock meanwhile, so it stays over from here on.
+        if not self.store.jobs.get(self.job.id).state.ended:
+            raise IllegalTransition(
+                f"Job {self.job.id} has not ended.", hint="`dubarr-watch status` shows it."
+            )
+        if not folder.is_dir():
+            raise _nothing_kept(f"job {self.job.id} any more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +150,16 @@ class _Bench:
             redo.settings, redo.store, redo.host, redo.specs, redo.job, self.video, self.work,
             self.known, meter, redo.control, self.book,
         )  # fmt: skip
-        redo.control.report("publish", 0.85)
-        tracks = [*delivery.beside(dub), *delivery.inside([dub])]
-        redo.control.report("report", 0.95)
-        return delivery.report(dub, tracks)
+        redo.control.report("report", 0.8)
+        delivery.listen(dub)
+        redo.control.report("publish", 0.9)
+        redo.control.stop_if_cancelled()
+        with published_again(self.work.folder):
+            # What may take long, and can be stopped, comes first: then all follows, or nothing.
+            inside = delivery.inside([dub])
+            known = replace(self.video, record=redo.store.videos.get(self.video.record.id))
+            delivery = replace(delivery, video=known)  # with a new track inside
+            return delivery.report(dub, [*delivery.beside(dub), *inside])
 
     def _maker(self) -> TrackMaker:
         redo = self.redo
@@ -211,27 +224,9 @@ def _new_folder(takes: Path) -> Path:
     return folder
 
 
-def _nothing_kept(job: JobRecord, language: Language) -> IllegalTransition:
+def _nothing_kept(of: str) -> IllegalTransition:
     return IllegalTransition(
-        f"Nothing is kept of job {job.id} in {language.name} that a line could be made anew from.",
+        f"Nothing is kept of {of} that a line could be made anew from.",
         hint="KEEP_WORK_DAYS and KEEP_WORK_GIB say how long it is; "
         "`dubarr-watch dub` makes the whole track anew.",
     )
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, job: JobRecord) -> Iterator[None]:
-    if not folder.is_dir():
-        raise IllegalTransition(
-            f"Nothing is kept of job {job.id} any more.",
-            hint="KEEP_WORK_DAYS and KEEP_WORK_GIB say how long it is; "
-            "`dubarr-watch dub` makes the whole track anew.",
-        )
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(alone_in(folder))
-        except BlockingIOError:
-            raise IllegalTransition(
-                f"Somebody makes a line of job {job.id} anew just now.", hint="Wait for it."
-            ) from None
-        yield

@@ -25,6 +25,8 @@ def redo_line(
     index: int,
     text: str | None,
     report: Callable[[str, float], None],
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> LanguageResult:
     """Make one line of a finished job anew, publish the track again, and write that down.
 
@@ -38,13 +40,15 @@ def redo_line(
         index: The line's.
         text: What to say instead; nothing: the same in another way.
         report: Called with (stage, share done).
+        cancelled: Whether to stop; once the publishing has begun it is finished first.
 
     Raises:
+        JobCancelled: It was stopped, and nothing is published.
         WrongUsage: The text is empty; and see `Redo.line`.
     """
     if text is not None and not text.strip():
         raise WrongUsage("An empty text cannot be spoken.", hint="Leave the text out.")
-    control = JobControl(report, stall_s=settings.stall_seconds, job=job.id, priority=1)
+    control = JobControl(report, cancelled, settings.stall_seconds, job=job.id, priority=1)
     try:
         redo = Redo(settings, store, pipeline.host, pipeline.specs, job, control)
         result = redo.line(language, index, text)

@@ -58,8 +58,7 @@ def purge(desk: DeskOf, job_id: shapes.Id) -> None:
 @router.post("/delete/{job_id}", status_code=204)
 def delete(desk: DeskOf, job_id: shapes.Id) -> None:
     """The same, and delete the tracks that it put beside the video."""
-    desk.tracks.delete_of_job(job_id)
-    desk.jobs.forget(job_id, reports=True)
+    desk.jobs.forget(job_id, reports=True, first=desk.tracks.delete_of_job)
 
 
 @router.get("/debug/{job_id}/{what}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from dubarr_watch.demo.listener import PushListener
 from dubarr_watch.errors import DubarrError, IllegalTransition
 from dubarr_watch.settings import Settings
-from dubarr_watch.web.desk.tasks import Report
+from dubarr_watch.web.desk.tasks import MOST_WAITING, Report
 from tests.composing import eventually
 from tests.web.sites import PASSWORD, Site, open_site
 
@@ -68,6 +69,43 @@ class TestTasks:
         go_on.set()
         eventually(lambda: site.get(path)["state"] == "done")
         assert site.get("/api/v1/tasks")[0]["finished_at"]
+
+    def test_one_of_a_kind_is_done_at_a_time_and_the_others_say_how_many_are_before_them(
+        self, tmp_path: Path
+    ) -> None:
+        """However many are asked for, one thread does them; another kind has its own."""
+        go_on, done = threading.Semaphore(0), list[str]()
+
+        def work(name: str) -> Callable[[Report], None]:
+            def do(report: Report) -> None:
+                assert go_on.acquire(timeout=30)
+                done.append(name)
+
+            return do
+
+        with open_site(tmp_path) as site:
+            tasks = site.desk.tasks
+            first, *others = [tasks.start("redo", name, work(name)) for name in "abc"]
+            eventually(lambda: tasks.get(first.id).state == "running")
+            waiting = [tasks.get(one.id) for one in others]
+            assert [(one.state, one.ahead) for one in waiting] == [("waiting", 1), ("waiting", 2)]
+            assert sum(thread.name == "redo" for thread in threading.enumerate()) == 1
+            with pytest.raises(IllegalTransition, match="already"):
+                tasks.start("redo", "b", work("b"))
+            other = tasks.start("pull", "a", lambda report: None)
+            eventually(lambda: tasks.get(other.id).state == "done")
+            go_on.release()
+            eventually(lambda: tasks.get(others[0].id).state == "running")
+            assert tasks.get(others[1].id).ahead == 1
+            for number in range(MOST_WAITING - 1):
+                tasks.start("redo", str(number), work("more"))
+            with pytest.raises(IllegalTransition, match=f"{MOST_WAITING} of these wait"):
+                tasks.start("redo", "one too many", work("more"))
+            tasks.close(0)
+            for _ in range(2 + MOST_WAITING):
+                go_on.release()
+            eventually(lambda: not any(t.name == "redo" for t in threading.enumerate()))
+            assert done == ["a", "b"], "nothing is begun once the program stops"
 
     def test_a_task_that_fails_says_why(self, site: Site) -> None:
         def fail(report: object) -> None:

@@ -16,8 +16,8 @@ import pytest
 from websockets.sync.client import connect
 
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, make_talk, names
-from tests.programs import Program, drop
+from tests.composing import eventually, make_talk, names, sha256
+from tests.programs import Program, all_gone, drop
 
 MAX_STOP_S = 5.0
 MAX_IDLE_RSS_MB = 150
@@ -131,6 +131,34 @@ def test_it_stops_in_time_though_nothing_around_it_answers(
     assert program.daemon is not None
     assert program.daemon.returncode == 0
     assert not [name for name in names(program.videos) if ".tmp" in name]
+
+
+def test_it_stops_in_time_though_a_line_is_made_anew(
+    program: Program, client: httpx.Client
+) -> None:
+    """And publishes nothing; after the next start the line can be asked for again."""
+    program.start()
+    drop(make_talk(program.config / "made.mkv"), program.videos, "Film.mkv")
+    job = program.ended("Film.mkv").id
+    assert program.end(signal.SIGTERM) is not None
+    published = {path.name: sha256(path) for path in program.videos.iterdir()}
+    program.start(seconds_a_line=60.0)
+    line = {"language": "es", "text": "Otras palabras."}
+    asked = [client.post(f"/api/v1/jobs/{job}/lines/{number}/redo", json=line).json()["id"]
+             for number in (0, 1)]  # fmt: skip
+    eventually(lambda: client.get(f"/api/v1/tasks/{asked[0]}").json()["step"] == "synthesize")
+    assert client.get(f"/api/v1/tasks/{asked[1]}").json()["state"] == "waiting"
+    before_s = time.monotonic()
+    left = program.end(signal.SIGTERM)
+    assert time.monotonic() - before_s < MAX_STOP_S
+    assert program.daemon is not None
+    assert program.daemon.returncode == 0
+    assert all_gone(left)
+    assert {path.name: sha256(path) for path in program.videos.iterdir()} == published
+    program.start()
+    again = client.post(f"/api/v1/jobs/{job}/lines/0/redo", json=line).json()["id"]
+    eventually(lambda: client.get(f"/api/v1/tasks/{again}").json()["state"] == "done", "published")
+    assert "Otras palabras." in (program.videos / "Film.Dubarr.es.srt").read_text()
 
 
 def test_an_idle_daemon_with_its_page_is_small(program: Program, client: httpx.Client) -> None:

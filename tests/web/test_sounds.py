@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dubarr_watch.store.records import JobRecord, OutputRecord
+from dubarr_watch.dubbing.keeping import alone_in
+from dubarr_watch.store.records import JobRecord, JobState, OutputRecord
 from tests.composing import eventually, make_talk
 from tests.web.sites import Site, Told, open_site
 
@@ -77,6 +78,32 @@ class TestALine:
         for wrong in ({"language": "de"}, {"text": " ", "language": "es"}, {"text": "two tracks"}):
             answer = site.client.post(f"/api/v1/jobs/{job.id}/lines/0/redo", json=wrong)
             assert site.problem(answer)["status"] == 422, wrong
+
+    def test_a_job_whose_line_is_made_anew_stays_as_it_is(self, site: Site) -> None:
+        """Not queued again, not forgotten and none of its tracks deleted, until that is done."""
+        job = site.shop.dub(make_talk(site.shop.videos / "Busy.mkv"), "es").job
+        track = site.shop.track(job)
+        with alone_in(site.shop.work(job)):
+            for method, path in (("POST", f"/api/v1/jobs/{job.id}/retry"),
+                                 ("DELETE", f"/api/v1/jobs/{job.id}"),
+                                 ("POST", f"/purge/{job.id}"), ("POST", f"/delete/{job.id}"),
+                                 ("POST", f"/do/jobs/{job.id}/retry")):  # fmt: skip
+                told = site.problem(site.client.request(method, path))
+                assert (told["status"], told["hint"]) == (409, "Wait until it is published."), path
+                assert told["detail"] == f"A line of job {job.id} is made anew just now."
+        assert site.shop.store.jobs.get(job.id).state is JobState.DONE
+        assert track.exists()
+        assert site.client.post(f"/delete/{job.id}").status_code == 204
+        assert not track.exists()
+
+    def test_the_tracks_of_a_job_that_has_not_ended_are_not_deleted(self, site: Site) -> None:
+        job = site.shop.dub(make_talk(site.shop.videos / "Again.mkv"), "es").job
+        track = site.shop.track(job)
+        site.shop.store.jobs.amend(job.id, JobState.DONE_WITH_WARNINGS, "")
+        site.shop.store.jobs.retry(job.id)
+        assert site.client.post(f"/delete/{job.id}").status_code == 409
+        assert track.exists()
+        site.post(f"/api/v1/jobs/{job.id}/cancel")
 
 
 class TestTracks:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from dubarr_watch.dubbing.keeping import nobody_at
 from dubarr_watch.dubbing.leftovers import remove_work
 from dubarr_watch.dubbing.redoing import language_to_redo
 from dubarr_watch.errors import CannotDub, IllegalTransition, NotInStore, WrongUsage
@@ -109,13 +110,16 @@ class JobDesk:
         """Queue a job again that ended otherwise than well.
 
         Raises:
-            IllegalTransition: It is done, or has not ended.
+            IllegalTransition: It is done, has not ended, or a line of it is made anew just now.
         """
         try:
-            job = self._store.jobs.retry(job_id)
+            with nobody_at(self._settings.work_dir / str(job_id), job_id):
+                job = self._store.jobs.retry(job_id)
         except IllegalTransition as error:
             if self._store.jobs.get(job_id).state is JobState.DONE:
-                error.hint = "To dub it once more, ask for its languages again, with `again`."
+                error.hint = (
+                    error.hint or "To dub it once more, ask for its languages again, with `again`."
+                )
             raise
         self._works.ring()
         return shaping.job(job)
@@ -160,14 +164,24 @@ class JobDesk:
         self._store.jobs.prioritise(job_id, priority)
         return shaping.job(self._store.jobs.get(job_id))
 
-    def forget(self, job_id: int, *, reports: bool) -> None:
+    def forget(
+        self, job_id: int, *, reports: bool, first: Callable[[int], None] = lambda job_id: None
+    ) -> None:
         """Remove a job that has ended from the history; videos and tracks stay.
 
+        Args:
+            job_id: The job.
+            reports: Its quality reports, too.
+            first: Called with the job once it is sure that it has ended.
+
         Raises:
-            IllegalTransition: It has not ended.
+            IllegalTransition: It has not ended, or a line of it is made anew just now.
         """
-        self._store.jobs.forget(job_id)
-        remove_work(self._settings, job_id, reports=reports)
+        with nobody_at(self._settings.work_dir / str(job_id), job_id):
+            if self._store.jobs.get(job_id).state.ended:
+                first(job_id)
+            self._store.jobs.forget(job_id)
+            remove_work(self._settings, job_id, reports=reports)
 
     def insight(self, job_id: int, what: Insight) -> list[shapes.StageContent]:
         """Return what the stages of a job found, while it is kept.

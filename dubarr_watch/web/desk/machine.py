@@ -158,6 +158,7 @@ class MachineDesk:
 
         def work(report: Report) -> None:
             def on_progress(now: PullProgress) -> None:
+                self._tasks.stop_if_closing()
                 report(now.what, now.done_bytes / max(1, now.total_bytes))
 
             catalog.pull([name], settings.models_dir, on_progress, models=models, hf_token=token,

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import OrderedDict
+import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
 from pydantic import BaseModel, Field
 
-from dubarr_watch.errors import DubarrError, IllegalTransition, NotInStore
+from dubarr_watch.errors import DubarrError, IllegalTransition, JobCancelled, NotInStore
 from dubarr_watch.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 KEPT = 50
+MOST_WAITING = 50
+"""Of a kind; whoever asks for more is told to wait."""
+
 _TOLD_STEP = 0.005
 
 Report = Callable[[str, float], None]
 """Called with (what is being done, share done)."""
+
+Work = Callable[[Report], None]
+_UNDER_WAY = ("waiting", "running")
 
 
 class Task(BaseModel):
@@ -29,7 +36,8 @@ class Task(BaseModel):
     id: int
     kind: str = Field(description="pull or redo")
     about: str = Field(description="the model's name, or `job/language/line`")
-    state: str = Field(description="running, done or failed")
+    state: str = Field(description="waiting, running, done or failed")
+    ahead: int = Field(0, description="how many of its kind are done before it")
     step: str = Field(description="what is being done")
     progress: float = Field(description="0 to 1")
     error: str = ""
@@ -39,7 +47,7 @@ class Task(BaseModel):
 
 
 class Tasks:
-    """Runs tasks in threads of their own.
+    """Runs tasks, those of a kind one after another in a thread of their own.
 
     Args:
         settings: Their secrets are blotted out of errors.
@@ -52,25 +60,52 @@ class Tasks:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._tasks: OrderedDict[int, Task] = OrderedDict()
+        self._waiting: dict[str, deque[tuple[Task, Work]]] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._stopping = threading.Event()
 
-    def start(self, kind: str, about: str, work: Callable[[Report], None]) -> Task:
-        """Start something, one at a time about the same thing.
+    def start(self, kind: str, about: str, work: Work) -> Task:
+        """Start something as soon as nothing else of its kind is being done.
 
         Raises:
-            IllegalTransition: Somebody is at the same just now.
+            IllegalTransition: Somebody asked for the same already, or too much waits.
         """
         with self._lock:
             for other in self._tasks.values():
-                if (other.kind, other.about, other.state) == (kind, about, "running"):
+                if (other.kind, other.about) == (kind, about) and other.state in _UNDER_WAY:
                     raise IllegalTransition("This is being done already.", hint="Wait for it.")
-            task = Task(id=next(self._numbers), kind=kind, about=about, state="running", step="",
+            waiting = self._waiting.setdefault(kind, deque())
+            if len(waiting) >= MOST_WAITING:
+                raise IllegalTransition(f"{len(waiting)} of these wait already.", hint="Wait.")
+            task = Task(id=next(self._numbers), kind=kind, about=about, state="waiting", step="",
                         progress=0, started_at=datetime.now(UTC))  # fmt: skip
             self._tasks[task.id] = task
-            for old in [one for one in self._tasks.values() if one.state != "running"][:-KEPT]:
+            for old in [one for one in self._tasks.values()
+                        if one.state not in _UNDER_WAY][:-KEPT]:  # fmt: skip
                 del self._tasks[old.id]
-        thread = threading.Thread(target=self._run, args=(task, work), name=kind, daemon=True)
-        thread.start()
-        return task.model_copy()
+            waiting.append((task, work))
+            task.ahead = len(waiting) - 1 + (kind in self._threads)
+            if kind not in self._threads:
+                thread = threading.Thread(
+                    target=self._work_off, args=(kind,), name=kind, daemon=True
+                )
+                self._threads[kind] = thread
+                thread.start()
+            return task.model_copy()
+
+    def close(self, timeout_s: float) -> None:
+        """Begin nothing more, and wait for the end of what heeds that the program stops."""
+        self._stopping.set()
+        until_s = time.monotonic() + timeout_s
+        with self._lock:
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.join(max(0.0, until_s - time.monotonic()))
+
+    def stop_if_closing(self) -> None:
+        """Raise JobCancelled when the program stops."""
+        if self._stopping.is_set():
+            raise JobCancelled("Stopped with the program.", hint="Ask for it again.")
 
     def get(self, task_id: int) -> Task:
         """Return a task.
@@ -88,7 +123,23 @@ class Tasks:
         with self._lock:
             return [task.model_copy() for task in reversed(self._tasks.values())]
 
-    def _run(self, task: Task, work: Callable[[Report], None]) -> None:
+    def _work_off(self, kind: str) -> None:
+        while True:
+            with self._lock:
+                waiting = self._waiting[kind]
+                if not waiting or self._stopping.is_set():
+                    del self._threads[kind]
+                    return
+                task, work = waiting.popleft()
+                task.state, task.ahead = "running", 0
+                for place, (other, _) in enumerate(waiting, 1):
+                    other.ahead = place
+                moved = [task, *(other for other, _ in waiting)]
+            for one in moved:
+                self._told(one)
+            self._run(task, work)
+
+    def _run(self, task: Task, work: Work) -> None:
         def report(step: str, share: float) -> None:
             with self._lock:
                 moved = abs(share - task.progress) >= _TOLD_STEP or step != task.step
