@@ -19,7 +19,7 @@ def run() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         rename(source, target)
 
-    os.replace = die
+    os.replace = die  # type: ignore[assignment]
     sys.argv = ["dubarr-watch", "redo", sys.argv[1], "--line", "0", "--text", "Otra cosa."]
     main()
 

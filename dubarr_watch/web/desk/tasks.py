@@ -37,7 +37,7 @@ class Task(BaseModel):
     kind: str = Field(description="pull or redo")
     about: str = Field(description="the model's name, or `job/language/line`")
     state: str = Field(description="waiting, running, done or failed")
-    ahead: int = Field(0, description="how many of its kind are done before it")
+    ahead: int = Field(default=0, description="how many of its kind are done before it")
     step: str = Field(description="what is being done")
     progress: float = Field(description="0 to 1")
     error: str = ""
