@@ -36,7 +36,7 @@ COMPILE = --quiet --universal --generate-hashes --no-header \
 # Once `make full` was asked for, every set-up is a full one: two sets are never mixed.
 FULL = $(wildcard .tools/full)
 
-.PHONY: help setup full models demo run test browser container-test lint format benchmark soak requirements audit sbom clean
+.PHONY: help setup full models demo run test browser container-test lint format benchmark soak fuzz requirements audit sbom clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -176,6 +176,13 @@ benchmark: models ## The embedded profile on a three-minute talk: a table of fig
 soak: full ## Kills by the hundred and a week of 5,000 jobs, on fakes: a table of figures (hours)
 	@.venv/bin/python -m benchmarks.soak --save
 
+# atheris lies beside the environment, not in it: it has wheels for Linux alone.
+fuzz: setup ## Bytes found by a fuzzer for every parser, ten minutes: about ten minutes
+	@$(FIND_UV)
+	"$$uv" pip install --quiet --python .venv/bin/python --target .tools/fuzz --no-deps \
+	  --require-hashes -r requirements/fuzz.txt
+	PYTHONPATH=.tools/fuzz .venv/bin/python -m benchmarks.fuzz --seconds "$${FUZZ_SECONDS:-600}"
+
 # Recompiled when dependencies change. The files hold names, versions and hashes, and no addresses,
 # so that they work with whatever index a machine is set up for.
 requirements: .tools/uv ## Pin the newest allowed versions of all dependencies
@@ -184,6 +191,7 @@ requirements: .tools/uv ## Pin the newest allowed versions of all dependencies
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 --extra full -c requirements/app.txt \
 	  pyproject.toml -o requirements/full.txt
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 --group dev -c requirements/full.txt -o requirements/dev.txt
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 --group fuzz -o requirements/fuzz.txt
 	"$$uv" pip compile $(COMPILE) --python-version 3.10 tts_sidecar/pyproject.toml \
 	  -o requirements/sidecar.txt
 	"$$uv" pip compile $(COMPILE) --python-version 3.10 --extra xtts -c requirements/sidecar.txt \

@@ -30,7 +30,7 @@ NAMES = [name for name, one in Settings.model_fields.items() if "SecretStr" in s
 OWN = {"TTS_SIDECAR_TOKEN": "tts_sidecar", "LLAMA_API_KEY": "llama-server"}
 """What is made for a process at its start, and the only one that may know it."""
 
-KINDS = ("engines.worker", "tts_sidecar", "llama-server", "ffmpeg", "ffprobe")
+KINDS = ("engines.worker", "tts_sidecar", "llama-server", "ffmpeg")
 PAGES = ("/", "/history", "/jobs/1", "/library", "/machine", "/logs", "/settings",
          "/settings/findings", "/metrics", "/health", "/api/v1/settings", "/api/v1/logs",
          "/api/v1/status", "/api/v1/jobs", "/api/v1/jobs/1", "/api/v1/videos", "/api/v1/doctor",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import html
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ import pysubs2
 
 from dubarr_watch.errors import DubarrError
 from dubarr_watch.media import Opener, held, readable
+
+# What it cannot read it leaves out; nobody needs to hear of each.
+warnings.filterwarnings("ignore", "Failed to parse", RuntimeWarning, "pysubs2")
 
 MAX_BYTES = 8 * 1024 * 1024
 """A three-hour film has about 200 kB of subtitles; styled ones with fonts inside a few MB."""

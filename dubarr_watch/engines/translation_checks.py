@@ -19,7 +19,8 @@ _MIN_WORDS_TO_JUDGE = 4
 _COGNATE_WORDS = 2
 _LOOP_COMPRESSION = 2.4
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
-_NOTE = re.compile(r"\s*[(\[][^)\]]*[)\]]")
+# Every repetition is bounded: an answer made to be slow must not hold up a job.
+_NOTE = re.compile(r"\s?[(\[][^)\]]{0,500}[)\]]")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _STAGE_DIRECTION = re.compile(r"\s*(?<!\w)\*{1,2}[^*]{1,60}\*{1,2}(?!\w)")
 _LABEL = re.compile(

@@ -10,6 +10,8 @@ from dubarr_watch.engines.texts import SpokenText
 from dubarr_watch.engines.translation_checks import normalised
 
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_MOST_BRACES = 100
+"""Where an object may begin: what has more braces before it was made to be slow."""
 _LEAKED_WORDS = 7
 _KEPT_WORDS = 1 / 3
 _LONGER, _LONGER_CHARS = 1.5, 12
@@ -30,7 +32,9 @@ def json_object(text: str) -> dict[str, object]:
     text = _THOUGHTS.sub("", text)
     decoder = json.JSONDecoder(object_pairs_hook=_once_each)
     at = text.find("{")
-    while at >= 0:
+    for _ in range(_MOST_BRACES):
+        if at < 0:
+            break
         try:
             found, _ = decoder.raw_decode(text, at)
         except _TwiceError:
