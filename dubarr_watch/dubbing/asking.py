@@ -50,7 +50,7 @@ class Asking:
     before: int = CONTEXT_TEXTS
     after: int = 0
     batch: int = BATCH_TEXTS
-    wordings: int = 3
+    wordings: int = 1
     dispatcher: Dispatcher | None = None
     job: int = 0
     turn: int = 0

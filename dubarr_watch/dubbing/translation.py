@@ -31,7 +31,7 @@ _BREAK = re.compile(r"[,;:.!?…—–，。！？、；：][\"'”’)\]]*$")
 # Where there are no spaces a break may fall after any character.
 _PIECE = re.compile(rf"{DENSE}[^\w\s「『（《]*")
 GROWTH = 1.15
-"""Letters of a translation for each of the original's, before it is known; see `_hard_to_fit`."""
+"""Letters of a translation for each of the original's, as long as nobody has translated it."""
 
 SHARES = (1.0, 0.85, 0.7)
 """Budgets of the wordings that are asked for at once."""
@@ -160,7 +160,7 @@ def _questions(
     """
     text = " ".join(line.text for line in sentence)
     room = law.chars(sum(slots_s[line.index] for line in sentence), takes=len(sentence))
-    hard = GROWTH * worth_letters(text) > room
+    hard = GROWTH * worth_letters(text) > room * BUDGET_SLACK
     for n, share in enumerate(SHARES[: wordings if hard else 1]):
         yield SourceText(
             id=sentence[0].index + n * step,

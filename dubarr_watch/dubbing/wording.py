@@ -38,7 +38,7 @@ from dubarr_watch.languages import Language
 MAX_SILENT_SHARE = 0.2
 """A track with more than this share of its lines missing is a failure, not a dub."""
 
-_WIDE = Asking(before=6, after=3, batch=16)
+_WIDE = Asking(before=6, after=3, batch=16, wordings=3)
 """Context for a model that can hold it, in batches that its slots answer side by side."""
 
 

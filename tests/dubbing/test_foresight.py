@@ -25,6 +25,8 @@ from dubarr_watch.engines.base import (
     no_progress,
 )
 from dubarr_watch.engines.fakes import FakeSynthesizer, FakeTranslator
+from dubarr_watch.engines.registry import specs_for
+from dubarr_watch.settings import Profile
 from tests.composing import Shop, eventually, make_talk, open_shop
 
 VOICES = FakeSynthesizer().voices("es")
@@ -314,3 +316,28 @@ def test_attempts_fall_once_a_voice_is_known(shop: Shop) -> None:
     assert takes[0] == 2.0
     assert takes[-1] <= 1.5
     assert asked[0] > asked[1] >= asked[2]
+
+
+def test_a_large_model_is_asked_once_for_wordings_of_which_one_fits(shop: Shop) -> None:
+    """Three lengths come with the translation once the voice is known to need so long."""
+    synthesizer = shop.specs.synthesizer
+    shop.specs = replace(specs_for(Profile.FULL, shop.settings), synthesizer=synthesizer)
+    asked, shortened, takes = [], [], []
+    for name in ("One", "Two", "Three"):
+        calls = len(shop.spy.calls)
+        ended = shop.dub(make_talk(shop.videos / f"{name}.mkv", 32.0), "es")
+        made = shop.spy.calls[calls:]
+        asked.append(
+            {
+                text.shorter
+                for call in made
+                if call.method == "translate"
+                for text in call.values[0].texts
+            }
+        )
+        shortened.append(sum(call.method == "shorten" for call in made))
+        path = shop.settings.reports_dir / f"{ended.job.id}.es.json"
+        takes.append(json.loads(path.read_text("utf-8"))["summary"]["takes_per_line"])
+    assert (asked[0], asked[-1]) == ({0}, {0, 1, 2})
+    assert (shortened[0], shortened[-1]) == (1, 0)
+    assert takes[-1] < takes[0]

@@ -135,16 +135,17 @@ class TestWholeSentences:
         translated(lines, model, slots_s=[2.0, 3.0, 0.1])
         assert [text.max_chars for text in model.asked[0].texts] == [82, MIN_BUDGET_CHARS]
 
-    @pytest.mark.parametrize(("letters", "wordings"), [(86, 1), (87, 3)])
+    @pytest.mark.parametrize(("letters", "wordings"), [(95, 1), (96, 3)])
     def test_where_it_will_hardly_fit_three_lengths_are_asked_for_at_once(
         self, letters: int, wordings: int
     ) -> None:
-        """A hundred letters can be said in the slot; translations have 15 % more."""
+        """The slot is for 100 letters, or 110 said faster; a translation has 15 % more."""
         text = ("abcdefg " * 20)[: letters - 1] + "."
         model = Scripted(
             lambda request: {text.id: "x y " * (20 - text.shorter) for text in request.texts}
         )
-        (found,) = translated([line(0, text)], model, slots_s=[100 * LAWS[0].per_char_s])
+        slots_s, asking = [100 * LAWS[0].per_char_s], Asking(wordings=3)
+        (found,) = translated([line(0, text)], model, slots_s=slots_s, asking=asking)
         (asked,) = model.asked
         assert [one.max_chars for one in asked.texts] == [110, 94, 77][:wordings]
         assert [one.shorter for one in asked.texts] == [0, 1, 2][:wordings]
@@ -163,14 +164,15 @@ class TestWholeSentences:
         lines = [line(0, "It was the very best of times,", sentence=0),
                  line(1, "really it was, my friend.", sentence=0)]  # fmt: skip
         model = Scripted(lambda request: {text.id: wordings[text.id] for text in request.texts})
-        found = translated(lines, model, slots_s=[room * LAWS[0].per_char_s / 2] * 2)
+        slots_s, asking = [room * LAWS[0].per_char_s / 2] * 2, Asking(wordings=3)
+        found = translated(lines, model, slots_s=slots_s, asking=asking)
         assert " ".join(one.text for one in found) == wordings[0 if said == "long" else 2]
         assert {one.others for one in found} == {()}
 
     def test_wordings_of_a_text_stay_together_and_are_context_once(self) -> None:
         lines = [line(n, f"This is line number {n} of many lines.") for n in range(4)]
         model = Scripted(rotated)
-        asking = Asking(batch=2, before=2, after=2)
+        asking = Asking(batch=2, before=2, after=2, wordings=3)
         translated(lines, model, slots_s=[0.5] * 4, asking=asking)
         assert [len(request.texts) for request in model.asked[:2]] == [6, 6]
         assert model.asked[0].after == (lines[2].text, lines[3].text)
@@ -183,7 +185,7 @@ class TestWholeSentences:
             text.id: text.text.translate(ROTATED) for text in request.texts
             if not text.shorter or text.id == 1 + 2
         })  # fmt: skip
-        found = translated(lines, model, slots_s=[0.5] * 2)
+        found = translated(lines, model, slots_s=[0.5] * 2, asking=Asking(wordings=3))
         assert len(model.asked) == 1
         assert [one.text for one in found] == [one.text.translate(ROTATED) for one in lines]
 
