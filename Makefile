@@ -188,7 +188,7 @@ fuzz: setup ## Bytes found by a fuzzer for every parser, ten minutes: about ten 
 requirements: .tools/uv ## Pin the newest allowed versions of all dependencies
 	@$(FIND_UV)
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 pyproject.toml -o requirements/app.txt
-	"$$uv" pip compile $(COMPILE) --python-version 3.11 --extra full -c requirements/app.txt \
+	"$$uv" pip compile $(COMPILE) --python-version 3.11 --extra full --extra cluster -c requirements/app.txt \
 	  pyproject.toml -o requirements/full.txt
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 --group dev -c requirements/full.txt -o requirements/dev.txt
 	"$$uv" pip compile $(COMPILE) --python-version 3.11 --group fuzz -o requirements/fuzz.txt

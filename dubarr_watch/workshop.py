@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from dubarr_watch.cluster import require_distributed
 from dubarr_watch.dubbing.pipeline import Pipeline
 from dubarr_watch.engines import catalog
 from dubarr_watch.engines.dispatch import Dispatchers
@@ -22,9 +23,11 @@ from dubarr_watch.engines.sidecar_process import remove_scratch_of_the_dead
 from dubarr_watch.errors import (
     UserMustProvide,
 )
+from dubarr_watch.gpu.devices import read_inventory
 from dubarr_watch.gpu.inventory import Inventory
+from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.opening import open_broker
-from dubarr_watch.gpu.plan import Plan
+from dubarr_watch.gpu.plan import Plan, plan_elsewhere
 from dubarr_watch.heartbeat import Heartbeat, take_back
 from dubarr_watch.languages import Language
 from dubarr_watch.library.mounts import filesystem_kind, locks_are_shared_late
@@ -32,7 +35,7 @@ from dubarr_watch.media import ffmpeg_path, ffprobe_path
 from dubarr_watch.neighbours.telling import looks_for
 from dubarr_watch.notify import event_for
 from dubarr_watch.runner import JobRunner
-from dubarr_watch.settings import Profile, Settings, resolve_profile
+from dubarr_watch.settings import Device, Executor, Profile, Settings, resolve_profile
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import Owner, owner_is_alive
 from dubarr_watch.store.records import JobState
@@ -80,7 +83,8 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
     profile = resolve_profile(settings)
     specs = specs_for(profile, settings)
     ffmpeg_path(), ffprobe_path()
-    inventory = look_for_devices(profile, settings)
+    local = settings.executor is Executor.LOCAL
+    inventory = look_for_devices(profile, settings) if local else read_inventory(Device.CPU)
     with plain_os_errors(settings.config_dir):
         for folder in (settings.config_dir, settings.work_dir, settings.reports_dir):
             folder.mkdir(parents=True, exist_ok=True)
@@ -91,12 +95,16 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
         failed = "" if foreground else event_for(settings, JobState.FAILED)
         take_back(settings, store, failed)
         remove_scratch_of_the_dead()
-        plan = plan_for(specs, inventory, settings, store.needs.peaks())
-        refuse_impossible(plan)
-        specs = planned(specs, plan)
-        if not settings.mock_mode:
-            for name in models_needed(profile, specs, settings):
-                catalog.path(name, settings.models_dir)
+        if local:
+            plan = plan_for(specs, inventory, settings, store.needs.peaks())
+            refuse_impossible(plan)
+            specs = planned(specs, plan)
+            if not settings.mock_mode:
+                for name in models_needed(profile, specs, settings):
+                    catalog.path(name, settings.models_dir)
+        else:
+            plan = plan_elsewhere(settings)
+            specs = specs if plan.separate else replace(specs, separator=None)
         host = stack.enter_context(_open_host(settings, inventory, plan, store, owner))
         dispatchers = stack.enter_context(Dispatchers())
         pipeline = Pipeline(settings, store, host, specs, dispatchers)
@@ -138,8 +146,17 @@ def _open_host(
         turn_journal=store.turns,
         owner=owner.id,
     ) as broker:
-        host = EngineHost(settings, broker)
+        host = _host(settings, broker)
         try:
             yield host
         finally:
             host.close()
+
+
+def _host(settings: Settings, broker: LeaseBroker) -> EngineHost:
+    if settings.executor is Executor.LOCAL:
+        return EngineHost(settings, broker)
+    require_distributed()
+    from dubarr_watch.cluster.host import ClusterHost  # Dask takes 40 MB that others can do without
+
+    return ClusterHost(settings, broker)

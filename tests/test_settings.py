@@ -37,6 +37,14 @@ DOCUMENTED = {
     "VIDEOS_DIR": "/app/videos",
     "MODELS_DIR": "/app/models",
     "CONFIG_DIR": "/app/config",
+    "WORK_DIR": "",
+    "EXECUTOR": "local",
+    "SCHEDULER": "",
+    "CLUSTER_SECRET": "",
+    "CLUSTER_CA": "",
+    "CLUSTER_CERT": "",
+    "CLUSTER_KEY": "",
+    "CLUSTER_LEASE_SECONDS": "60",
     "DATABASE_ON_NETWORK": "false",
     "OUTPUT_MODE": "sidecar",
     "SUBTITLES": "true",
@@ -178,7 +186,9 @@ def test_nothing_set_gives_the_defaults(monkeypatch: pytest.MonkeyPatch, config_
     assert str(load_settings().config_dir) == "/app/config"
     for name, value in _shown_defaults().items():
         monkeypatch.setenv(name, value)
-    assert load_settings() == bare.model_copy(update={"config_dir": Path("/app/config")})
+    assert load_settings() == bare.model_copy(
+        update={"config_dir": Path("/app/config"), "work_dir": Path("/app/config/work")}
+    )
 
 
 def test_every_setting_is_read_from_the_environment(

@@ -9,6 +9,7 @@ import typer
 from dubarr_watch import __version__
 from dubarr_watch.cli import (
     cast,
+    cluster,
     demo,
     doctor,
     dub,
@@ -50,6 +51,7 @@ for module in (
     doctor,
     restore,
     demo,
+    cluster,
 ):
     module.register(app)
 

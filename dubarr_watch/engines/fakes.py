@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 from dubarr_watch.engines.base import (
@@ -38,16 +37,13 @@ from dubarr_watch.engines.base import (
     Word,
     no_progress,
 )
+from dubarr_watch.engines.fake_words import WORD_EVERY_S, joined, loud_spans, said
 from dubarr_watch.engines.stems import StemWriter, open_audio
+from dubarr_watch.engines.survey import Batch, Survey
 from dubarr_watch.errors import EngineError, SynthesisFailed
 
-_WORD_EVERY_S = 0.4
-_WORD_S = 0.35
 _SENTENCE_WORDS = 6
 _PAUSE_S = 0.8
-_FRAME_S = 0.02
-_SILENCE_RMS = 10 ** (-50 / 20)
-_VOCABULARY = "what people say when nobody has listened to them yet"
 
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -120,19 +116,39 @@ class FakeTranscriber(_Faulty):
     ) -> Transcript:
         """See `Transcriber`."""
         self._enter_call()
-        duration_s = float(soundfile.info(audio).duration)
-        voice = self._voice(audio)
-        words: list[Word] = []
-        for span in voice:
-            words += _words(span, len(words))
-            progress(span.end_s, duration_s)
-        progress(duration_s, duration_s)
-        return Transcript(
+        survey = self._survey(audio, language)
+        words = said(survey.batches, survey.duration_s, progress)
+        progress(survey.duration_s, survey.duration_s)
+        return joined(survey, words)
+
+    def survey(self, audio: Path, *, language: str | None = None) -> Survey:
+        """See `DividingTranscriber`."""
+        return self._survey(audio, language)
+
+    def hear(
+        self,
+        audio: Path,
+        *,
+        batches: Sequence[Batch],
+        language: str,
+        progress: Progress = no_progress,
+    ) -> list[Word]:
+        """See `DividingTranscriber`."""
+        self._enter_call()
+        return said(batches, float(soundfile.info(audio).duration), progress)
+
+    def join(self, *, survey: Survey, words: Sequence[Word]) -> Transcript:
+        """See `DividingTranscriber`."""
+        return joined(survey, words)
+
+    def _survey(self, audio: Path, language: str | None) -> Survey:
+        voice = tuple(self._voice(audio))
+        return Survey(
             language=language or self._language,
             language_probability=1.0 if language else 0.9,
-            duration_s=duration_s,
-            words=tuple(words),
-            voice=tuple(voice),
+            duration_s=float(soundfile.info(audio).duration),
+            voice=voice,
+            batches=tuple(((span,),) for span in voice),
         )
 
     def voice_activity(self, audio: Path) -> list[Span]:
@@ -141,11 +157,11 @@ class FakeTranscriber(_Faulty):
         return self._voice(audio)
 
     def _voice(self, audio: Path) -> list[Span]:
-        sentence_s = _WORD_EVERY_S * _SENTENCE_WORDS
+        sentence_s = WORD_EVERY_S * _SENTENCE_WORDS
         spans = []
-        for loud in _loud_spans(audio):
+        for loud in loud_spans(audio):
             start_s = loud.start_s
-            while loud.end_s - start_s >= _WORD_EVERY_S:
+            while loud.end_s - start_s >= WORD_EVERY_S:
                 end_s = min(start_s + sentence_s, loud.end_s)
                 spans.append(Span(round(start_s, 3), round(end_s, 3)))
                 start_s = end_s + _PAUSE_S
@@ -279,37 +295,6 @@ class FakeSynthesizer(_Faulty):
         tone = (0.2 * 32767 * np.sin(2 * np.pi * pitch_hz * times)).astype(np.int16)
         soundfile.write(target, tone, _SAMPLE_RATE, subtype="PCM_16", format="WAV")
         return Speech(target, len(tone) / _SAMPLE_RATE, _SAMPLE_RATE)
-
-
-def _loud_spans(audio: Path) -> list[Span]:
-    """Return where the sound is above -50 dBFS for more than a moment."""
-    samples, rate = soundfile.read(audio, dtype="float32", always_2d=True)
-    frame = max(1, round(rate * _FRAME_S))
-    count = len(samples) // frame
-    mono: npt.NDArray[np.float32] = samples[: count * frame].mean(axis=1).reshape(count, frame)
-    loud = np.sqrt((mono**2).mean(axis=1)) > _SILENCE_RMS
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], loud.astype(np.int8), [0]))))
-    spans: list[Span] = []
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        span = Span(float(start) * frame / rate, float(end) * frame / rate)
-        if spans and span.start_s - spans[-1].end_s < _WORD_EVERY_S:
-            spans[-1] = Span(spans[-1].start_s, span.end_s)
-        else:
-            spans.append(span)
-    return spans
-
-
-def _words(span: Span, first: int) -> list[Word]:
-    vocabulary = _VOCABULARY.split()
-    count = max(1, int((span.duration_s + 1e-6) / _WORD_EVERY_S))
-    words = []
-    for n in range(count):
-        text = vocabulary[(first + n) % len(vocabulary)]
-        text = text.capitalize() if n == 0 else text
-        text += "." if n == count - 1 else ""
-        start_s = span.start_s + n * _WORD_EVERY_S
-        words.append(Word(round(start_s, 3), round(start_s + _WORD_S, 3), text, 0.9))
-    return words
 
 
 def _cut(text: str, max_chars: int) -> str:

@@ -24,6 +24,7 @@ from dubarr_watch.engines.base import (
     Translator,
 )
 from dubarr_watch.engines.context import EngineContext, never
+from dubarr_watch.engines.crew import Crew
 from dubarr_watch.engines.engine_process import EngineProcess
 from dubarr_watch.engines.openmp import library_folder
 from dubarr_watch.engines.process import EngineUsage
@@ -78,6 +79,11 @@ class EngineHost:
     def states(self) -> dict[str, str]:
         """What is open now, by the seam that it serves: `busy`, or kept warm and `idle`."""
         return self._open.states()
+
+    @property
+    def crew(self) -> Crew:
+        """Workers on other machines; there are none."""
+        return Crew()
 
     @property
     def peak_rss_mib(self) -> float:

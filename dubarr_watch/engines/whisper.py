@@ -15,6 +15,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from dubarr_watch.engines import vad
 from dubarr_watch.engines.base import Place, Progress, Span, Transcript, Word, no_progress
 from dubarr_watch.engines.samples import RATE, Samples, SpeechSamples
+from dubarr_watch.engines.survey import Batch, Survey
 from dubarr_watch.engines.whisper_sizes import choose_precision
 from dubarr_watch.engines.whisper_windows import (
     LONGEST_SPAN_S,
@@ -80,27 +81,54 @@ class WhisperTranscriber:
         self, audio: Path, *, language: str | None = None, progress: Progress = no_progress
     ) -> Transcript:
         """See `Transcriber`."""
+        survey = self.survey(audio, language=language)
+        progress(0.0, survey.duration_s)
+        words = self.hear(
+            audio, batches=survey.batches, language=survey.language, progress=progress
+        )
+        progress(survey.duration_s, survey.duration_s)
+        return self.join(survey=survey, words=words)
+
+    def survey(self, audio: Path, *, language: str | None = None) -> Survey:
+        """See `DividingTranscriber`."""
         with SpeechSamples(audio) as samples:
-            progress(0.0, samples.duration_s)
             probabilities = vad.voice_probabilities(samples)
             voice = vad.voice_spans(probabilities, samples.duration_s)
             windows = pack(vad.split_long(voice, probabilities, LONGEST_SPAN_S))
             certainty = 1.0
             if language is None:
                 language, certainty = self._recognise(samples, windows)
-            words: list[Word] = []
-            for first in range(0, len(windows), self._batch):
-                batch = windows[first : first + self._batch]
-                words += self._hear(samples, batch, language)
-                progress(batch[-1].end_s, samples.duration_s)
-            progress(samples.duration_s, samples.duration_s)
-            return Transcript(
-                language=language,
-                language_probability=certainty,
-                duration_s=samples.duration_s,
-                words=tuple(_plausible(words, voice)),
-                voice=tuple(voice),
-            )
+            spans = [window.spans for window in windows]
+            size = self._batch
+            batches = [tuple(spans[n : n + size]) for n in range(0, len(spans), size)]
+            return Survey(language, certainty, samples.duration_s, tuple(voice), tuple(batches))
+
+    def hear(
+        self,
+        audio: Path,
+        *,
+        batches: Sequence[Batch],
+        language: str,
+        progress: Progress = no_progress,
+    ) -> list[Word]:
+        """See `DividingTranscriber`."""
+        words: list[Word] = []
+        with SpeechSamples(audio) as samples:
+            for batch in batches:
+                windows = [Window(spans) for spans in batch]
+                words += self._hear(samples, windows, language)
+                progress(windows[-1].end_s, samples.duration_s)
+        return words
+
+    def join(self, *, survey: Survey, words: Sequence[Word]) -> Transcript:
+        """See `DividingTranscriber`."""
+        return Transcript(
+            language=survey.language,
+            language_probability=survey.language_probability,
+            duration_s=survey.duration_s,
+            words=tuple(_plausible(words, survey.voice)),
+            voice=survey.voice,
+        )
 
     def voice_activity(self, audio: Path) -> list[Span]:
         """See `Transcriber`."""

@@ -21,6 +21,9 @@ Gemma 3 12B takes about 10 GB and XTTS v2 about 4; what is left is for the other
 MOST_SLOTS = 4
 """Requests that a local model serves at a time where there is room: more bring little."""
 
+JOBS_ELSEWHERE = 8
+"""Jobs at a time where workers of a cluster run the engines; here they are decoded and mixed."""
+
 TRANSLATOR, SYNTHESIZER, SEPARATOR = "translator", "synthesizer", "separator"
 
 
@@ -61,6 +64,15 @@ def make_plan(
         settings.jobs or (2 if on_gpu else 1),
         (*together.notes, *(f"{one.kind}: {one.why}" for one in placements if one.why)),
     )
+
+
+def plan_elsewhere(settings: Settings) -> Plan:
+    """Return the plan of a daemon whose engines run on other machines: each decides for itself.
+
+    Voices are separated unless SEPARATION=never: which workers there will be is not known.
+    """
+    separate = settings.separation is not Separation.NEVER
+    return Plan((), False, separate, settings.jobs or JOBS_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)

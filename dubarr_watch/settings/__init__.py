@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dubarr_watch.settings.choices import (
     Device,
+    Executor,
     LlmBackend,
     LogFormat,
     LogLevel,
@@ -33,10 +34,16 @@ from dubarr_watch.settings.loading import (
 )
 from dubarr_watch.settings.model import Settings
 from dubarr_watch.settings.shown import ShownSetting, shown_settings
-from dubarr_watch.settings.sources import child_environment, counts_by_bus, visible_devices
+from dubarr_watch.settings.sources import (
+    child_environment,
+    counts_by_bus,
+    visible_devices,
+    whole_environment,
+)
 
 __all__ = [
     "Device",
+    "Executor",
     "LlmBackend",
     "LogFormat",
     "LogLevel",
@@ -63,4 +70,5 @@ __all__ = [
     "resolve_profile",
     "shown_settings",
     "visible_devices",
+    "whole_environment",
 ]

@@ -55,6 +55,13 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+class Executor(StrEnum):
+    """Where engines run: on this machine, or on the workers of a Dask cluster."""
+
+    LOCAL = "local"
+    DASK = "dask"
+
+
 class OutputMode(StrEnum):
     """Where a finished track goes: beside the video, into it, or both."""
 

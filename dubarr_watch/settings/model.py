@@ -26,6 +26,7 @@ from dubarr_watch.settings.choices import (
     Profile,
     WatchMode,
 )
+from dubarr_watch.settings.cluster import ClusterSettings
 from dubarr_watch.settings.full_profile import FullProfileSettings
 from dubarr_watch.settings.neighbours import NeighbourSettings
 from dubarr_watch.settings.quality import QualitySettings
@@ -39,7 +40,9 @@ from dubarr_watch.settings.sources import (
 from dubarr_watch.settings.web import WebSettings
 
 
-class Settings(WebSettings, QualitySettings, NeighbourSettings, FullProfileSettings):
+class Settings(
+    ClusterSettings, WebSettings, QualitySettings, NeighbourSettings, FullProfileSettings
+):
     """All settings, validated; build with `load_settings` to get errors a user can read."""
 
     model_config = SettingsConfigDict(
@@ -63,6 +66,12 @@ class Settings(WebSettings, QualitySettings, NeighbourSettings, FullProfileSetti
     models_dir: Path = Field(Path("/app/models"), description="where models are kept")
     config_dir: Path = Field(
         DEFAULT_CONFIG_DIR, description="holds dubarr.db, reports/, work/ and config.env"
+    )
+    work_dir: Path = Field(
+        None,
+        validate_default=True,
+        description="intermediate files of jobs; a folder that all machines of a cluster share "
+        "spares sending them; unset: CONFIG_DIR/work",
     )
     database_on_network: bool = Field(
         False,
@@ -150,7 +159,7 @@ class Settings(WebSettings, QualitySettings, NeighbourSettings, FullProfileSetti
     @field_validator(
         "profile", "tts_model", "whisper_model", "device", "output_mode", "watch_mode",
         "llm_backend", "separation", "log_level", "log_format", "qa", "mix_style",
-        "loudness", mode="before",
+        "loudness", "executor", mode="before",
     )  # fmt: skip
     @classmethod
     def _in_any_case(cls, value: object) -> object:
@@ -186,7 +195,12 @@ class Settings(WebSettings, QualitySettings, NeighbourSettings, FullProfileSetti
             return value
         return tuple(word.strip().lower() for word in value.split(",") if word.strip())
 
-    @field_validator("videos_dir", "models_dir", "config_dir", mode="after")
+    @field_validator("work_dir", mode="before")
+    @classmethod
+    def _work_dir(cls, value: object, info: ValidationInfo) -> object:
+        return info.data.get("config_dir", DEFAULT_CONFIG_DIR) / "work" if value is None else value
+
+    @field_validator("videos_dir", "models_dir", "config_dir", "work_dir", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
@@ -200,11 +214,6 @@ class Settings(WebSettings, QualitySettings, NeighbourSettings, FullProfileSetti
     def reports_dir(self) -> Path:
         """Quality reports, one JSON file for each job and language."""
         return self.config_dir / "reports"
-
-    @property
-    def work_dir(self) -> Path:
-        """Intermediate files of running jobs."""
-        return self.config_dir / "work"
 
     def secrets(self) -> list[str]:
         """Return every secret value that is set, so that logs can blot them out."""

@@ -29,6 +29,11 @@ def child_environment() -> dict[str, str]:
     return _QUIET | inherited | measuring
 
 
+def whole_environment() -> dict[str, str]:
+    """Return all variables: for another process of this very program, which needs its settings."""
+    return dict(os.environ)
+
+
 def visible_devices() -> str | None:
     """Return CUDA_VISIBLE_DEVICES: the GPUs that whoever started this program lets it use."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")
