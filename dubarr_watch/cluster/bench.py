@@ -115,6 +115,8 @@ class Bench:
             return Answer(self._worker(), self._name, lacks=lacks)
         shared = self._shares(order)
         run = secrets.token_hex(8)
+        log.debug("order", engine=order.kind, method=order.method, calls=len(order.calls),
+                  job=order.job, shared=shared)  # fmt: skip
         calls = []
         outputs: dict[Path, Path] = {}
         for call in order.calls:

@@ -10,7 +10,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,25 @@ _REVIEW_S = 2.0
 _PIECE_S = 120.0
 
 
+@dataclass(slots=True)
+class Sent:
+    """When files were sent to workers, so that several calls that lack one wait for one sending."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _locks: dict[tuple[str, str], threading.Lock] = field(default_factory=dict)
+    _at: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def once(self, key: str, worker: str, asked_s: float, send: Callable[[], None]) -> None:
+        """Send a file unless that was done since it was found lacking."""
+        which = (key, worker)
+        with self._lock:
+            lock = self._locks.setdefault(which, threading.Lock())
+        with lock:
+            if self._at.get(which, 0.0) < asked_s:
+                send()
+                self._at[which] = time.monotonic()
+
+
 class Lost(Exception):
     """An order, or a worker, is not known any more: ask again."""
 
@@ -52,12 +72,14 @@ class Calls:
         broker: Knows what engines need.
         holds: Machine by path, of files that a worker wrote or was sent: where they are is where
             the next one that reads them had better run.
+        sent: What was sent to whom.
     """
 
     settings: Settings
     connection: Connection
     broker: LeaseBroker
     holds: dict[Path, str]
+    sent: Sent = field(default_factory=lambda: Sent())
 
     def many(
         self, kind: str, spec: EngineSpec, method: str, calls: Sequence[Mapping[str, Any]],
@@ -100,12 +122,16 @@ class Calls:
         sent_to: str | None = None
         while True:
             client = self.connection.client(user.cancelled)
+            asked_s = time.monotonic()
             try:
                 answer = self._tried(client, order, user, sent_to)
                 if answer.lacks:
                     lacking = [one for one in order.files if one.path in answer.lacks]
                     for file in lacking:
-                        self._send(client, file, answer.worker, user.cancelled)
+                        self.sent.once(
+                            file.key, answer.worker, asked_s,
+                            partial(self._send, client, file, answer.worker, user.cancelled),
+                        )  # fmt: skip
                         self.holds[file.path] = answer.host
                     sent_to = answer.worker
                     continue

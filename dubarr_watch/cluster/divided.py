@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dubarr_watch.engines.base import Progress, Transcript, Word, no_progress
 from dubarr_watch.engines.remote import Call, RemoteTranscriber
-from dubarr_watch.engines.survey import Batch, Survey
+from dubarr_watch.engines.survey import Batch
 
 LONG_S = 600.0
 """A shorter recording stays whole: dividing it takes a second look at it."""
@@ -44,21 +44,20 @@ class DividedTranscriber(RemoteTranscriber):
         workers = self._workers()
         if workers == 1 or not is_long(audio):
             return super().transcribe(audio, language=language, progress=progress)
-        survey: Survey = self._call("survey", {"audio": audio, "language": language}, None)
+        survey = self.survey(audio, language=language)
         ranges = divided(survey.batches, workers * _RANGES_A_WORKER)
         if len(ranges) <= 1:
             return super().transcribe(audio, language=survey.language, progress=progress)
         done = _Done(survey.duration_s, len(ranges), progress)
 
         def hear(number: int) -> Sequence[Word]:
-            told = {"audio": audio, "batches": ranges[number], "language": survey.language}
-            words: Sequence[Word] = self._call("hear", told, done.of(number))
-            return words
+            return self.hear(audio, batches=ranges[number], language=survey.language,
+                             progress=done.of(number))  # fmt: skip
 
         with ThreadPoolExecutor(len(ranges)) as pool:
             runs = [pool.submit(copy_context().run, hear, n) for n in range(len(ranges))]
             heard = [word for run in runs for word in run.result()]
-        found: Transcript = self._call("join", {"survey": survey, "words": tuple(heard)}, None)
+        found = self.join(survey=survey, words=heard)
         progress(survey.duration_s, survey.duration_s)
         return found
 

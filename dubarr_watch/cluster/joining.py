@@ -13,6 +13,9 @@ from dubarr_watch.errors import UserMustProvide
 from dubarr_watch.settings import LogLevel, Settings
 
 PORT = 8786
+_TCP_S = 12.0
+"""The least that Dask takes: it probes a silent connection ten times."""
+
 ALLOWED_FAILURES = 10
 """Workers that may die under a task before the task itself is suspected. Machines that are taken
 away while they work are usual in a cluster; a job is tried MAX_ATTEMPTS times beyond that."""
@@ -71,8 +74,8 @@ def configure(settings: Settings) -> None:
             "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
             "distributed.scheduler.http.routes": [],
             "distributed.worker.http.routes": [],
-            "distributed.comm.timeouts.tcp": lease,
-            "distributed.comm.timeouts.connect": lease,
+            "distributed.comm.timeouts.tcp": f"{max(settings.cluster_lease_seconds, _TCP_S)}s",
+            "distributed.comm.timeouts.connect": "30s",
             # Bytes that wait in a worker are of pieces of files: never moved about, never spilled.
             "distributed.scheduler.active-memory-manager.start": False,
             "distributed.worker.memory.target": False,

@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 GOODBYE = "dubarr-goodbye"
 """Topic under which a worker says that it leaves on purpose."""
 
+_START_S = 60.0
+"""Longer than this nobody waits for a scheduler: whoever started this process starts another."""
+
 _FILE_THREADS = 4
 _GPU_THREADS = 8
 """Calls of engines that share a GPU; their `vram_mib` bounds them, not their threads."""
@@ -102,7 +105,7 @@ async def _work(
         dashboard=False,
         dashboard_address="127.0.0.1:0",
         startup_information={"dubarr": lambda _: {"machine": machine, "gpus": gpus}},
-        death_timeout=settings.cluster_lease_seconds,
+        death_timeout=_START_S,
     )
     bench = Bench(settings, host, peaks, lambda: worker.address, machine, folder / "bench")
     setattr(worker, BENCH, bench)  # before it is known to the scheduler
@@ -124,8 +127,8 @@ async def _work(
 
 def _heed_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     """End when whoever started this process is gone: its end of standard input closes then."""
-    with contextlib.suppress(OSError, ValueError):
-        while sys.stdin.buffer.read(1024):
+    with contextlib.suppress(OSError):
+        while os.read(sys.stdin.fileno(), 1024):
             pass
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(stop.set)

@@ -21,8 +21,10 @@ from dubarr_watch.engines.base import (
     Turn,
     Usage,
     Voice,
+    Word,
     no_progress,
 )
+from dubarr_watch.engines.survey import Batch, Survey
 
 Call = Callable[[str, dict[str, Any], Progress | None], Any]
 """Called with the method, its keyword arguments, and its progress callback where it has one."""
@@ -34,7 +36,7 @@ class _Remote:
 
 
 class RemoteTranscriber(_Remote):
-    """A Transcriber in another process."""
+    """A Transcriber in another process; it can be divided where that one can."""
 
     def transcribe(
         self, audio: Path, *, language: str | None = None, progress: Progress = no_progress
@@ -48,6 +50,30 @@ class RemoteTranscriber(_Remote):
         """See `Transcriber`."""
         spans: list[Span] = self._call("voice_activity", {"audio": audio}, None)
         return spans
+
+    def survey(self, audio: Path, *, language: str | None = None) -> Survey:
+        """See `DividingTranscriber`."""
+        found: Survey = self._call("survey", {"audio": audio, "language": language}, None)
+        return found
+
+    def hear(
+        self,
+        audio: Path,
+        *,
+        batches: Sequence[Batch],
+        language: str,
+        progress: Progress = no_progress,
+    ) -> list[Word]:
+        """See `DividingTranscriber`."""
+        arguments = {"audio": audio, "batches": tuple(batches), "language": language}
+        words: list[Word] = self._call("hear", arguments, progress)
+        return words
+
+    def join(self, *, survey: Survey, words: Sequence[Word]) -> Transcript:
+        """See `DividingTranscriber`."""
+        arguments = {"survey": survey, "words": tuple(words)}
+        found: Transcript = self._call("join", arguments, None)
+        return found
 
 
 class RemoteDiarizer(_Remote):
