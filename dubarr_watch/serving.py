@@ -50,7 +50,7 @@ def open_page(settings: Settings) -> Iterator[Serve]:
                 ending.enter_context(Server(guarded(app, desk), listening, app.state.wire.stop))
                 log.info("page", address=f"{shown_address(listening)}{settings.url_base}")
                 if settings.has_default_password:
-                    note = "API_PASS is still admin: only this machine itself is let in"
+                    note = "API_PASS is unset or still admin: only this machine itself is let in"
                     log.warning("page", note=note)
                 yield
 

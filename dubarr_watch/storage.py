@@ -43,6 +43,27 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
             raise
 
 
+def rename_to_new(source: Path, target: Path) -> None:
+    """Give a file another name that nobody has, and never that of something that is there.
+
+    A link, unlike a rename, replaces nothing; where the file system has no hard links, what
+    somebody puts there in the same instant is lost.
+
+    Raises:
+        FileExistsError: Something is there.
+        OSError: The file system refuses.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+        source.unlink(missing_ok=True)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+        source.rename(target)
+
+
 def sync(path: Path) -> None:
     """Make what was written last: a file's content, or a folder's names after a rename.
 

@@ -8,11 +8,12 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from dubarr_watch.errors import DiskFull, DubarrError, NotWritable, PublishError
-from dubarr_watch.storage import plain_os_errors, write_atomically
+from dubarr_watch.storage import plain_os_errors, rename_to_new, write_atomically
 
 
 def mounted(folder: Path, *options: str) -> bool:
@@ -49,6 +50,27 @@ def test_the_content_is_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
     write_atomically(path, b"second")
     assert path.read_bytes() == b"second"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_name_is_never_that_of_something_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """With hard links not even of what came the instant before."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("ours")
+    target.write_text("somebody's")
+    if links:
+        monkeypatch.setattr(os.path, "lexists", lambda path: False)
+    else:
+        refusal = OSError(errno.EPERM, "no links here")
+        monkeypatch.setattr(os, "link", Mock(side_effect=refusal))
+    with pytest.raises(FileExistsError):
+        rename_to_new(source, target)
+    assert (source.read_text(), target.read_text()) == ("ours", "somebody's")
+    target.unlink()
+    rename_to_new(source, target)
+    assert (source.exists(), target.read_text()) == (False, "ours")
 
 
 def test_a_full_disk_leaves_the_old_file(tiny_disk: Path) -> None:

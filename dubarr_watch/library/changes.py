@@ -16,6 +16,7 @@ import structlog
 from dubarr_watch.errors import IllegalTransition
 from dubarr_watch.library.asking import GONE, REPLACED, Asking
 from dubarr_watch.library.naming import fingerprint
+from dubarr_watch.storage import rename_to_new
 from dubarr_watch.store.records import OutputRecord, VideoRecord
 from dubarr_watch.store.store import Store
 
@@ -145,11 +146,11 @@ def _taken_along(output: OutputRecord, new: Path) -> Path | None:
 
 
 def _rename(source: Path, target: Path) -> bool:
-    if os.path.lexists(target):
+    try:
+        rename_to_new(source, target)
+    except FileExistsError:
         _LOG.warning("not_renamed", path=source, to=target, reason="something is there already")
         return False
-    try:
-        source.rename(target)
     except OSError as error:
         _LOG.warning("not_renamed", path=source, to=target, reason=error.strerror or str(error))
         return False

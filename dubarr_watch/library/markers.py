@@ -101,11 +101,6 @@ def parse_marker_name(name: str, siblings: Collection[str] = ()) -> MarkerName |
     return None
 
 
-def belongs_to(marker: MarkerName, video: str) -> bool:
-    """Tell whether a marker for one video speaks of a video of this name beside it."""
-    return bool(marker.base) and names_video(marker.base, video)
-
-
 def names_video(base: str, video: str) -> bool:
     """Tell whether `Film.mkv` or `Film` names the video `Film.mkv`."""
     return base == video or base == Path(video).stem

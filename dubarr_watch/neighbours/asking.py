@@ -6,6 +6,8 @@ Tokens go into headers and never into an address, for addresses end up in logs.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +19,13 @@ from dubarr_watch.errors import DubarrError
 TIMEOUT_S = 20.0
 """For each step of a request; a media server may first have to wake its disks."""
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""Radarr's list of 10,000 films."""
+MAX_ANSWER_BYTES = 4 << 20
+
+MAX_LIST_CHARS = 256 << 20
+"""Of a list that is read object by object; Radarr's of 10,000 films has some 60 million."""
+
+MAX_OBJECT_CHARS = 2 << 20
+_PIECE_CHARS = 1 << 16
 
 _ACCEPTED = (httpx.codes.OK, httpx.codes.CREATED, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT)
 
@@ -59,11 +66,31 @@ class Line:
         """
         return self._ask("GET", path, params=params)
 
+    def each(self, path: str, params: dict[str, str] | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a JSON list as they come; no more than one of them is in memory.
+
+        Raises:
+            NotTold: There is none, or one of them has no end.
+        """
+        with self._asked("GET", path, params=params) as answer:
+            yield from self._objects(answer.iter_text(_PIECE_CHARS))
+
     def post(self, path: str, body: object) -> Any:
         """Send JSON; returns and raises as `get`."""
         return self._ask("POST", path, json=body)
 
     def _ask(self, method: str, path: str, **content: Any) -> Any:
+        with self._asked(method, path, **content) as answer:
+            body = self._read(answer)
+        if not body.strip():
+            return None
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            return None  # some say in words that all is well
+
+    @contextmanager
+    def _asked(self, method: str, path: str, **content: Any) -> Iterator[httpx.Response]:
         headers = {"Accept": "application/json", **self.headers}
         try:
             # No proxy of the environment: neighbours live in the same house.
@@ -72,15 +99,9 @@ class Line:
                 client.stream(method, self.url + path, headers=headers, **content) as answer,
             ):
                 self._must_be_good(answer)
-                body = self._read(answer)
+                yield answer
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._unreachable(error) from None
-        if not body.strip():
-            return None
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            return None  # some say in words that all is well
 
     def _read(self, answer: httpx.Response) -> bytes:
         body = bytearray()
@@ -89,6 +110,22 @@ class Line:
             if len(body) > MAX_ANSWER_BYTES:
                 raise NotTold(f"{self.label}'s answer has no end.")
         return bytes(body)
+
+    def _objects(self, pieces: Iterable[str]) -> Iterator[dict[str, Any]]:
+        decoder, text, came = json.JSONDecoder(), "", 0
+        for piece in pieces:
+            came += len(piece)
+            text += piece
+            if came > MAX_LIST_CHARS or len(text) > MAX_OBJECT_CHARS:
+                raise NotTold(f"{self.label}'s answer has no end.")
+            end = 0
+            while (begin := text.find("{", end)) >= 0:
+                try:
+                    found, end = decoder.raw_decode(text, begin)
+                except (ValueError, RecursionError):
+                    break  # it goes on in the next piece
+                yield found
+            text = text[end:] if begin >= 0 else ""
 
     def _must_be_good(self, answer: httpx.Response) -> None:
         status = answer.status_code

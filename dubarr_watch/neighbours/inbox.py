@@ -28,6 +28,7 @@ KEPT = 500
 
 MAX_ATTEMPTS = 3
 _RETRY_S = 2.0
+_STOP_S = 2.0
 _IDLE_S = 60.0
 _QUIET_S = 0.1
 _MOST_WAIT_S = 2.0
@@ -91,12 +92,14 @@ class Inbox:
         """Start working off, first of all what an earlier run has left."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread; what is pending stays in the store."""
+    def stop(self, timeout_s: float = _STOP_S) -> None:
+        """End the thread; what is pending stays in the store, also what takes longer to do."""
         self._stopping.set()
         self._news.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                _LOG.warning("inbox_stopped_hard")
 
     def put(self, payload: object) -> Receipt:
         """Keep a message; it is on disk when this returns.

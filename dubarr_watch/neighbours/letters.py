@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -161,7 +162,10 @@ class Letters:
     def _renamed(self, what: Renamed, done: list[str], refused: list[str]) -> None:
         for before, after in what.pairs:
             old, new = self._ours(before, refused), self._ours(after, refused)
-            if old and new:
+            if old and new and _is_still_there(old, new):
+                refused.append(f"{printable(old.name)} is still there, so nothing follows.")
+                self._library.look_at(new)
+            elif old and new:
                 carried = self._library.changes.renamed(old, new)
                 with_it = f" with {len(carried)} of our files" if carried else ""
                 done.append(f"{printable(old.name)} is {printable(new.name)} now{with_it}.")
@@ -193,6 +197,14 @@ class Letters:
                 "alone.",
                 path=path,
             )
+
+
+def _is_still_there(old: Path, new: Path) -> bool:
+    """Tell whether a file has its old name yet; some file systems find it whatever its case is."""
+    try:
+        return not old.samefile(new) or old.name in os.listdir(old.parent)
+    except OSError:
+        return os.path.lexists(old)
 
 
 def _names(codes: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from dubarr_watch.errors import printable
 from dubarr_watch.neighbours.asking import Line, NotTold
+from dubarr_watch.neighbours.owners import Owners
 from dubarr_watch.neighbours.paths import behind, rewritten
 from dubarr_watch.settings import Settings
 
@@ -144,26 +145,28 @@ class Arr:
     """Radarr and Sonarr: the command RescanMovie or RescanSeries of whose folder holds the video.
 
     Attributes:
-        owners: `movie` or `series`, in their API.
+        owners: Their films or series.
         command: To let one be rescanned.
         number: What the command calls it.
     """
 
     line: Line
     settings: Settings
-    owners: str
+    owners: Owners
     command: str
     number: str
 
     def look(self, video: Path) -> None:
         """See `Server`."""
         path = rewritten(str(video), [(ours, their) for their, ours in self.settings.path_map])
-        found = _dicts(self.line.get(f"/api/v3/{self.owners}"))
-        fitting = [one for one in found if _inside(path, str(one.get("path", "")))]
-        if not fitting:
+        owner = self.owners.of(path, self.line)
+        if owner is None:
             raise NotTheirs(f"{self.line.label} has nothing in {printable(path)}.")
-        chosen = max(fitting, key=lambda one: len(str(one["path"])))
-        self.line.post("/api/v3/command", {"name": self.command, self.number: chosen.get("id")})
+        try:
+            self.line.post("/api/v3/command", {"name": self.command, self.number: owner})
+        except NotTold:
+            self.owners.forget()  # it may be another one by now
+            raise
 
     def check(self) -> str:
         """See `Server`."""
@@ -206,8 +209,8 @@ def configured(settings: Settings) -> dict[str, Server]:
                     auth=(settings.kodi_user, _secret(settings.kodi_pass)))  # fmt: skip
         found["kodi"] = Kodi(line, settings)
     for name, owners, command, number in (
-        ("Radarr", "movie", "RescanMovie", "movieId"),
-        ("Sonarr", "series", "RescanSeries", "seriesId"),
+        ("Radarr", Owners("movie", "tmdbId"), "RescanMovie", "movieId"),
+        ("Sonarr", Owners("series", "tvdbId"), "RescanSeries", "seriesId"),
     ):
         url = getattr(settings, f"{name.lower()}_url")
         if url:

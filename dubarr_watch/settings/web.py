@@ -37,6 +37,12 @@ class WebSettings(BaseSettings):
         100, ge=0, le=100000, description="largest video that may be uploaded, in GiB; 0: none"
     )
 
+    @field_validator("api_pass", mode="before")
+    @classmethod
+    def _api_pass(cls, value: object) -> object:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        return DEFAULT_PASSWORD if isinstance(text, str) and not text.strip() else value
+
     @field_validator("url_base", mode="after")
     @classmethod
     def _url_base(cls, value: str) -> str:
@@ -58,5 +64,5 @@ class WebSettings(BaseSettings):
 
     @property
     def has_default_password(self) -> bool:
-        """Whether API_PASS is still what everybody knows."""
+        """Whether API_PASS is still what everybody knows; a blank one counts as none."""
         return self.api_pass.get_secret_value() == DEFAULT_PASSWORD

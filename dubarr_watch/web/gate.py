@@ -67,7 +67,7 @@ class Gate:
     async def _refusal(self, scope: Scope, caller: Caller, headers: Headers) -> Response | None:
         as_page = "text/html" in headers.get("accept", "")
         if self._settings.has_default_password and not caller.local:
-            log.warning("not let in", address=caller.shown, because="API_PASS is still admin")
+            log.warning("not let in", address=caller.shown, because="API_PASS is that of everybody")
             return _default_password(as_page=as_page)
         address = caller.neighbourhood
         if self._throttle.is_busy(address):

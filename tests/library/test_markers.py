@@ -13,7 +13,6 @@ from dubarr_watch.library.markers import (
     MARKER_MAX_BYTES,
     MarkerKind,
     MarkerName,
-    belongs_to,
     parse_marker,
     parse_marker_name,
 )
@@ -61,14 +60,6 @@ DUB, NODUB, SETTLED = MarkerKind.DUB, MarkerKind.NODUB, MarkerKind.SETTLED
 )
 def test_names(name: str, siblings: list[str], expected: MarkerName | None) -> None:
     assert parse_marker_name(name, siblings) == expected
-
-
-def test_a_marker_belongs_to_the_video_of_its_name_or_stem() -> None:
-    assert belongs_to(MarkerName(DUB, "Film.mkv"), "Film.mkv")
-    assert belongs_to(MarkerName(DUB, "Film"), "Film.mkv")
-    assert not belongs_to(MarkerName(DUB, "Film.mkv"), "Film.mp4")
-    assert not belongs_to(MarkerName(DUB, "Fil"), "Film.mkv")
-    assert not belongs_to(MarkerName(DUB, ""), "Film.mkv")
 
 
 @pytest.mark.parametrize(

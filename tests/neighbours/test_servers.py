@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +17,8 @@ import pytest
 from dubarr_watch.doctor import CheckState, examine
 from dubarr_watch.doctor.neighbours import check_servers
 from dubarr_watch.errors import DubarrError
+from dubarr_watch.neighbours.asking import MAX_OBJECT_CHARS, NotTold
+from dubarr_watch.neighbours.owners import AGAIN_S, KEPT_S
 from dubarr_watch.neighbours.servers import NotTheirs, Server, configured
 from dubarr_watch.settings import Settings, load_settings
 from tests.services import media_servers
@@ -89,6 +93,84 @@ def test_what_a_server_does_not_have_is_none_of_its(
     with pytest.raises(NotTheirs):
         ours(servers, name).look(video)
     assert servers[name].looked_at == []
+
+
+class TestAskingLittle:
+    """Radarr and Sonarr cannot be asked by path, and their whole list may be large."""
+
+    @pytest.mark.parametrize(
+        ("name", "video", "query"),
+        [
+            ("radarr", "movies/Film (1999) {tmdb-603}/a.mkv", "/api/v3/movie?tmdbId=603"),
+            ("radarr", "movies/Film (1999) [tmdbid-603]/a.mkv", "/api/v3/movie?tmdbId=603"),
+            ("sonarr", "tv/Show [tvdb-81]/S01/a.mkv", "/api/v3/series?tvdbId=81"),
+        ],
+    )
+    def test_what_a_folder_is_named_with_is_asked_for_alone(
+        self, servers: dict[str, MediaServer], name: str, video: str, query: str
+    ) -> None:
+        theirs: Any = servers[name]
+        folder = video.split("/")[1]
+        theirs.items = (*theirs.items, (9, f"{theirs.root}{'/' if name == 'radarr' else chr(92)}"
+                                           f"{folder}"))  # fmt: skip
+        ours(servers, name).look(Path("/v") / video)
+        assert theirs.looked_at == [9]
+        assert [path for path in theirs.paths if path != "/api/v3/command"] == [query]
+
+    def test_their_list_is_read_once_for_many_tracks(self, servers: dict[str, MediaServer]) -> None:
+        """Until it is old, or something is not in it; then at most once a minute."""
+        now = [0.0]
+        radarr: Any = ours(servers, "radarr")
+        radarr = replace(radarr, owners=replace(radarr.owners, clock=lambda: now[0]))
+        theirs: Any = servers["radarr"]
+        lists = lambda: sum(path.startswith("/api/v3/movie") for path in theirs.paths)  # noqa: E731
+        for number in range(3):
+            radarr.look(Path(f"/v/movies/Film/{number}.mkv"))
+        assert (theirs.looked_at, lists()) == ([7, 7, 7], 1)
+        theirs.items = (*theirs.items, (9, "/movies/New"))
+        for _ in range(2):
+            with pytest.raises(NotTheirs):
+                radarr.look(Path("/v/movies/New/a.mkv"))
+        assert lists() == 1
+        now[0] = AGAIN_S + 1
+        radarr.look(Path("/v/movies/New/a.mkv"))
+        assert (theirs.looked_at[-1], lists()) == (9, 2)
+        now[0] += KEPT_S + 1
+        theirs.items = ((10, "/movies/Film"),)
+        radarr.look(FILM)
+        assert (theirs.looked_at[-1], lists()) == (10, 3)
+
+    def test_a_film_that_it_no_longer_has_is_looked_for_anew(
+        self, servers: dict[str, MediaServer]
+    ) -> None:
+        radarr, theirs = ours(servers, "radarr"), servers["radarr"]
+        radarr.look(FILM)
+        theirs.answers = [404]
+        with pytest.raises(NotTold):
+            radarr.look(FILM)
+        radarr.look(FILM)
+        assert sum(path.startswith("/api/v3/movie") for path in theirs.paths) == 2
+
+    def test_no_more_than_one_film_is_in_memory(self, servers: dict[str, MediaServer]) -> None:
+        """Of a list of 20 MB."""
+        theirs: Any = servers["radarr"]
+        theirs.items = tuple((number, f"/movies/{number}") for number in range(4000))
+        theirs.overview = "Żółw " * 1000
+        radarr = ours(servers, "radarr")
+        answer = json.dumps(theirs.asked("/api/v3/movie", {}, None)[1], ensure_ascii=False).encode()
+        assert len(answer) > 20_000_000
+        theirs.body = answer
+        tracemalloc.start()
+        with pytest.raises(DubarrError):  # the command is answered with the same
+            radarr.look(Path("/v/movies/nowhere/a.mkv"))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < len(answer) / 4
+
+    def test_a_film_without_an_end_is_let_be(self, servers: dict[str, MediaServer]) -> None:
+        servers["radarr"].body = b'[{"path": "' + b"x" * (MAX_OBJECT_CHARS + 10)
+        with pytest.raises(NotTold, match="has no end"):
+            ours(servers, "radarr").look(FILM)
 
 
 def _told(error: DubarrError) -> str:

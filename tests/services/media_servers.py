@@ -171,6 +171,7 @@ class Radarr(MediaServer):
     name, owners, command, number = "Radarr", "movie", "RescanMovie", "movieId"
     root = "/movies"
     items: tuple[tuple[int, str], ...] = ((7, "/movies/Film"), (8, "/movies/Film 2"))
+    id_name, overview = "tmdbId", ""
 
     def lets_in(self, headers: Any) -> bool:
         return bool(headers.get("X-Api-Key") == TOKEN)
@@ -181,7 +182,12 @@ class Radarr(MediaServer):
         if path == "/api/v3/rootfolder":
             return 200, [{"id": 1, "path": self.root, "accessible": True}]
         if path == f"/api/v3/{self.owners}":
-            return 200, [{"id": number, "title": "x", "path": at} for number, at in self.items]
+            asked = query.get(self.id_name)
+            return 200, [
+                {"id": number, "title": "x", "path": at, "overview": self.overview}
+                for number, at in self.items
+                if asked is None or f"-{asked}" in at
+            ]
         if path == "/api/v3/command" and body is not None:
             if body["name"] != self.command:
                 return 400, {"message": "unknown command"}
@@ -194,3 +200,4 @@ class Sonarr(Radarr):
     name, owners, command, number = "Sonarr", "series", "RescanSeries", "seriesId"
     root = "D:\\TV"
     items = ((3, "D:\\TV\\Show"), (4, "D:\\TV\\Show\\Nested"))
+    id_name = "tvdbId"

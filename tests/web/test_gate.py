@@ -212,6 +212,18 @@ class TestTheDefaultPassword:
         with httpx.Client(base_url=default.url, auth=("admin", "admin"), trust_env=False) as here:
             assert here.get("/api/v1/status", headers=headers).status_code == 403
 
+    @pytest.mark.parametrize("password", [" ", "\t \n", "\u00a0"])
+    def test_a_blank_one_is_no_password_of_one_s_own(
+        self, tmp_path_factory: pytest.TempPathFactory, password: str
+    ) -> None:
+        """As if it were not set: nobody else is let in, neither with the blank nor with admin."""
+        with open_site(tmp_path_factory.mktemp("b"), api_user="admin", api_pass=password) as site:
+            for given in (password, "admin"):
+                told = site.problem(knock(site, "GET", "/", **basic("admin", given)))
+                assert (told["status"], "API_PASS" in told["hint"]) == (403, True)
+            with httpx.Client(base_url=site.url, auth=("admin", "admin"), trust_env=False) as here:
+                assert here.get("/api/v1/status").status_code == 200
+
     def test_says_what_to_do(self, default: Site) -> None:
         page = knock(default, "GET", "/", accept="text/html,*/*")
         assert page.headers["content-type"].startswith("text/html")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from dubarr_watch.demo.listener import PushListener
 from dubarr_watch.errors import DubarrError, IllegalTransition
 from dubarr_watch.settings import Settings
+from dubarr_watch.web.app import THREADS
+from dubarr_watch.web.desk import machine
 from dubarr_watch.web.desk.tasks import MOST_WAITING, Report
 from tests.composing import eventually
 from tests.web.sites import PASSWORD, Site, open_site
@@ -138,6 +142,42 @@ class TestTheRest:
         found = site.get("/api/v1/doctor")
         assert {"ffmpeg", "database"} <= {one["name"] for one in found["checks"]}
         assert site.get("/api/v1/doctor")["looked_at"] > 0
+
+    @pytest.mark.parametrize(
+        ("method", "path", "work"),
+        [
+            ("GET", "/api/v1/doctor?again=true", "examine"),
+            ("GET", "/settings/findings", "examine"),
+            ("POST", "/api/v1/notifications/test", "test_services"),
+        ],
+    )
+    def test_what_hangs_keeps_nobody_else_waiting(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str, work: str
+    ) -> None:
+        """However many ask: it is done once, answered in time, and everything else goes on."""
+        begun, go_on = list[None](), threading.Event()
+
+        def hang(settings: Settings) -> list[object]:
+            begun.append(None)
+            go_on.wait(60)
+            return []
+
+        monkeypatch.setattr(machine, work, hang)
+        monkeypatch.setattr(machine, "PATIENCE_S", 3.0)
+        with open_site(tmp_path) as site, ThreadPoolExecutor(3 * THREADS) as pool:
+            asked = [pool.submit(site.client.request, method, path) for _ in range(3 * THREADS)]
+            eventually(lambda: begun)
+            before_s = time.monotonic()
+            assert site.get("/api/v1/videos")["total"] == 0
+            assert time.monotonic() - before_s < 2.5
+            for answer in asked:
+                told = site.problem(answer.result())
+                assert (told["status"], "takes longer than 3 seconds" in told["detail"]) == (
+                    503, True,
+                )  # fmt: skip
+            assert len(begun) == 1
+            go_on.set()
+            eventually(lambda: site.client.request(method, path).status_code == 200)
 
     def test_the_key_is_shown_to_who_is_in(self, site: Site) -> None:
         assert site.get("/api/v1/api-key") == {"api_key": site.desk.credentials.api_key}

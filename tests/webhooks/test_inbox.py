@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,15 @@ from dubarr_watch.errors import WrongUsage
 from dubarr_watch.library.asking import GONE, REPLACED
 from dubarr_watch.neighbours import inbox as inbox_module
 from dubarr_watch.neighbours.inbox import KEPT, MAX_ATTEMPTS, Inbox, InboxFull
+from dubarr_watch.neighbours.letters import Letters
 from dubarr_watch.store import Store
 from dubarr_watch.store.inbox import InboxState
 from dubarr_watch.store.records import JobOptions, JobState, Priority
 from tests.composing import make_talk
 from tests.library.conftest import eventually, film
+from tests.library.test_changes import publish
 from tests.programs import Program
-from tests.webhooks.conftest import NEW, OLD, Post, episode, golden
+from tests.webhooks.conftest import FILM, NEW, OLD, Post, episode, golden
 
 DONE, IGNORED, REFUSED, FAILED = (
     InboxState.DONE, InboxState.IGNORED, InboxState.REFUSED, InboxState.FAILED,
@@ -145,6 +148,24 @@ class TestOtherEvents:
         path = post.make(NEW.rpartition("/")[0] + "/The Paper Lighthouse.mkv")
         assert record.outcome == f"{Path(NEW).name} is {path.name} now."
         assert post.house.job(path).languages == ("de",)
+
+    @pytest.mark.parametrize("how", ["another file", "a link", "no file yet"])
+    def test_nothing_follows_a_file_that_is_still_there(self, post: Post, how: str) -> None:
+        """Whatever its new name is said to be."""
+        old = post.make(NEW)
+        job = post.house.job(old)
+        track = old.with_name(f"{old.stem}.Dubarr.pl.mka")
+        publish(post.house, job, track)
+        post.house.finish(job)
+        new = old.with_name("The Paper Lighthouse.mkv")
+        if how == "another file":
+            post.make(f"{FILM}/{new.name}", film("another"))
+        elif how == "a link":
+            new.hardlink_to(old)
+        record = post.send("radarr_rename")
+        assert (record.state, "still there" in record.outcome) == (REFUSED, True)
+        assert (old.exists(), track.exists()) == (True, True)
+        assert {one.path for one in post.house.store.outputs.for_video(job.video.id)} == {track}
 
     @pytest.mark.parametrize("name", ["radarr_movie_file_delete", "radarr_movie_delete"])
     def test_a_deletion_cancels(self, post: Post, name: str) -> None:
@@ -316,6 +337,28 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert (job.languages, job.state) == (("fr",), JobState.DONE)
         with Store.open(program.config / "dubarr.db") as store:
             assert [record.state for record in store.inbox.recent()] == [DONE]
+
+
+def test_it_stops_in_time_though_a_message_takes_long(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is at stays in the store for the next start."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work_off(letters: Letters, news: object) -> tuple[InboxState, str]:
+        begun.set()
+        go_on.wait(30)
+        return DONE, ""
+
+    monkeypatch.setattr(Letters, "work_off", work_off)
+    inbox = post.open()
+    inbox.put(golden("radarr_download"))
+    assert begun.wait(30)
+    before_s = time.monotonic()
+    inbox.stop(0.2)
+    assert time.monotonic() - before_s < 5
+    assert post.house.store.inbox.count_pending() == 1
+    go_on.set()
 
 
 def test_an_inbox_that_never_started_can_be_stopped(post: Post) -> None:

@@ -58,14 +58,14 @@ def list_settings(desk: DeskOf) -> list[ShownSetting]:
 
 
 @router.get("/doctor")
-def get_findings(
+async def get_findings(
     desk: DeskOf,
     again: Annotated[
         bool, Query(description="look again, though it was looked a moment ago")
     ] = False,
 ) -> Findings:
     """What the doctor finds; may take some seconds."""
-    return desk.machine.findings(again=again)
+    return await desk.machine.findings(again=again)
 
 
 @router.get("/languages")
@@ -75,9 +75,9 @@ def list_languages(desk: DeskOf) -> list[Target]:
 
 
 @router.post("/notifications/test")
-def test_notifications(desk: DeskOf) -> list[Sent]:
+async def test_notifications(desk: DeskOf) -> list[Sent]:
     """Send a test message to every push service; none when none is set."""
-    return desk.machine.test_notifications()
+    return await desk.machine.test_notifications()
 
 
 @router.get("/api-key")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from datetime import datetime
 
@@ -20,9 +19,11 @@ from dubarr_watch.languages import parse_language
 from dubarr_watch.notify import test_services
 from dubarr_watch.settings import Profile, Settings, ShownSetting, shown_settings
 from dubarr_watch.store.store import Store
+from dubarr_watch.web.desk.flights import Flight
 from dubarr_watch.web.desk.tasks import Report, Task, Tasks
 from dubarr_watch.web.works import Works
 
+PATIENCE_S = 30.0
 _DOCTOR_KEPT_S = 30.0
 
 
@@ -109,8 +110,9 @@ class MachineDesk:
         self._store = store
         self._works = works
         self._tasks = tasks
-        self._examining = threading.Lock()
         self._examined: tuple[float, list[CheckResult]] | None = None
+        self._doctor = Flight("The doctor", self._examine, PATIENCE_S)
+        self._test = Flight("The test message", self._send_test, PATIENCE_S)
 
     def devices(self) -> list[Device]:
         """Return the devices that work can be put on, with what is in use now."""
@@ -170,15 +172,20 @@ class MachineDesk:
         """Return every setting with its source, secrets hidden."""
         return shown_settings(self._settings)
 
-    def findings(self, *, again: bool = False) -> Findings:
-        """Return what the doctor finds; looked into anew after half a minute, or when asked to."""
-        with self._examining:
-            now_s = time.monotonic()
-            found = self._examined
-            if found is None or again or now_s - found[0] > _DOCTOR_KEPT_S:
-                found = (time.monotonic(), list(examine(self._settings)))
-                self._examined = found
-            return Findings(looked_at=time.monotonic() - found[0], checks=found[1])
+    async def findings(self, *, again: bool = False) -> Findings:
+        """Return what the doctor finds; looked into anew after half a minute, or when asked to.
+
+        Raises:
+            NotYet: It takes long.
+        """
+        found = self._examined
+        if found is None or again or time.monotonic() - found[0] > _DOCTOR_KEPT_S:
+            found = await self._doctor.result()
+        return Findings(looked_at=time.monotonic() - found[0], checks=found[1])
+
+    def _examine(self) -> tuple[float, list[CheckResult]]:
+        self._examined = (time.monotonic(), list(examine(self._settings)))
+        return self._examined
 
     def languages(self) -> list[Target]:
         """Return the languages that can be asked for, by name."""
@@ -194,12 +201,16 @@ class MachineDesk:
         ]
         return sorted(found, key=lambda one: one.name)
 
-    def test_notifications(self) -> list[Sent]:
-        """Send a test message to every service.
+    async def test_notifications(self) -> list[Sent]:
+        """Send a test message to every service; whoever asks for it meanwhile hears of the same.
 
         Raises:
             SettingsInvalid: The settings cannot be used.
+            NotYet: A service takes long.
         """
+        return await self._test.result()
+
+    def _send_test(self) -> list[Sent]:
         return [
             Sent(service=one.service, ok=one.ok, detail=one.detail)
             for one in test_services(self._settings)

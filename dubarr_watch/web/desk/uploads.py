@@ -25,7 +25,7 @@ from dubarr_watch.library.naming import (
     writing_job,
 )
 from dubarr_watch.settings import Settings
-from dubarr_watch.storage import plain_os_errors, sync, write_atomically
+from dubarr_watch.storage import plain_os_errors, rename_to_new, sync, write_atomically
 from dubarr_watch.web.works import Works
 
 log = structlog.get_logger(__name__)
@@ -175,7 +175,7 @@ class Upload:
         with plain_os_errors(self._target):
             os.fsync(self._file.fileno())
             try:
-                _rename_to_new(self._part, self._target)
+                rename_to_new(self._part, self._target)
             except FileExistsError:
                 raise _already_there(self._target) from None
             self._file.close()
@@ -233,18 +233,6 @@ def _is_at(handle: int, path: Path) -> bool:
         return os.path.samestat(opened, path.lstat()) and opened.st_nlink == 1
     except FileNotFoundError:
         return False
-
-
-def _rename_to_new(part: Path, target: Path) -> None:
-    try:
-        os.link(part, target)  # unlike a rename, it replaces nothing
-        part.unlink(missing_ok=True)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
-            raise FileExistsError from None
-        part.rename(target)
 
 
 def _already_there(target: Path) -> IllegalTransition:

@@ -68,6 +68,6 @@ def settings(request: Request, desk: DeskOf) -> HTMLResponse:
 
 
 @router.get("/settings/findings")
-def findings(request: Request, desk: DeskOf) -> HTMLResponse:
+async def findings(request: Request, desk: DeskOf) -> HTMLResponse:
     """What the doctor finds, which takes some seconds: a script asks for it on its own."""
-    return renderer(request).show(request, "findings", found=desk.machine.findings())
+    return renderer(request).show(request, "findings", found=await desk.machine.findings())
