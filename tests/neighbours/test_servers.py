@@ -123,7 +123,10 @@ class TestAskingLittle:
         radarr: Any = ours(servers, "radarr")
         radarr = replace(radarr, owners=replace(radarr.owners, clock=lambda: now[0]))
         theirs: Any = servers["radarr"]
-        lists = lambda: sum(path.startswith("/api/v3/movie") for path in theirs.paths)  # noqa: E731
+
+        def lists() -> int:
+            return sum(path.startswith("/api/v3/movie") for path in theirs.paths)
+
         for number in range(3):
             radarr.look(Path(f"/v/movies/Film/{number}.mkv"))
         assert (theirs.looked_at, lists()) == ([7, 7, 7], 1)
