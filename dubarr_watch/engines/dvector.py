@@ -141,17 +141,23 @@ def _speakers(stretches: Sequence[Vectors]) -> Vectors:
         return sample
     tree = hierarchy.linkage(pdist(sample, "cosine"), "average")
     labels = hierarchy.fcluster(tree, _TWO_SPEAKERS, "distance")
-    seconds = np.bincount(labels) * _SECTION_HOP * _CELL_S * len(sections) / len(sample)
-    return _means(sample, labels, seconds)
+    each_s = _SECTION_HOP * _CELL_S * len(sections) / len(sample)
+    return _means(sample, labels, each_s)
 
 
-def _means(vectors: Vectors, labels: Labels, seconds: npt.NDArray[np.float64]) -> Vectors:
-    """Return the mean of the vectors of each label whose seconds are enough, of at least one."""
-    least_s = min(_LEAST_SPEAKER_S, _LEAST_SPEAKER_SHARE * float(seconds.sum()))
-    kept = [label for label in np.unique(labels) if seconds[label] >= least_s]
-    return _unit(
-        np.stack([vectors[labels == label].mean(axis=0) for label in kept or [seconds.argmax()]])
-    )
+def _means(vectors: Vectors, labels: Labels, each_s: float) -> Vectors:
+    """Return the mean of each label's vectors where they are enough, of at least one label's.
+
+    Args:
+        vectors: Any number.
+        labels: Whose each of them is.
+        each_s: Seconds that each stands for.
+    """
+    counts = np.bincount(labels)
+    least_s = min(_LEAST_SPEAKER_S, _LEAST_SPEAKER_SHARE * each_s * len(labels))
+    kept = [label for label in np.unique(labels) if counts[label] * each_s >= least_s]
+    kept = kept or [int(np.argmax(counts))]
+    return _unit(np.stack([vectors[labels == label].mean(axis=0) for label in kept]))
 
 
 def _settled(stretches: Sequence[_Stretch], speakers: Vectors) -> Labels:
@@ -163,7 +169,7 @@ def _settled(stretches: Sequence[_Stretch], speakers: Vectors) -> Labels:
     cells = np.concatenate([stretch.cells for stretch in stretches])
     for _ in range(_MOST_ROUNDS):
         labels = _follow(stretches, speakers)
-        found = _means(cells, labels, np.bincount(labels) * _CELL_S)
+        found = _means(cells, labels, _CELL_S)
         if len(found) > 1:
             tree = hierarchy.linkage(pdist(found, "cosine"), "average")
             joined = hierarchy.fcluster(tree, _ONE_SPEAKER, "distance")
