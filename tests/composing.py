@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,12 @@ def names(folder: Path) -> list[str]:
 
 def living_below(process: psutil.Process) -> list[psutil.Process]:
     """Return the children of a process, and theirs, that have not ended."""
-    return [p for p in process.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # ended since it was listed
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
 
 
 @dataclass(frozen=True)

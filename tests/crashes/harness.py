@@ -7,22 +7,25 @@ import random
 import re
 import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from dubarr_watch.errors import DubarrError
 from dubarr_watch.library.naming import fingerprint
-from dubarr_watch.media import probe
 from dubarr_watch.store.reading import open_for_reading
 from dubarr_watch.store.records import JobState
 from tests.composing import eventually, living_below, make_talk, names
+from tests.crashes.onlooker import wrong_with
 from tests.engines.llm.llama_program import write_program
-from tests.programs import Program, drop
+from tests.programs import ROOT, Program, drop
 from tests.tiny.gguf import build_gguf
 
 STEPS = ("created", "written", "verified", "synced", "asked", "named", "done")
@@ -34,6 +37,7 @@ TARGETS = {
     "language model": "llama-server",
     "ffmpeg": "ffmpeg",
 }
+DAEMON = ("program", "program while it starts")
 KILLS_A_VIDEO = 4
 VIDEO_S = 8.0
 _DEADLINE_S = 120.0
@@ -74,6 +78,8 @@ class Harness:
     Attributes:
         kills: How often each target was killed; a program that killed itself counts by step.
         damage: What was found.
+        videos: How many there were.
+        published: Files that were looked at in the moment in which they got their final name.
         stop_s: How long the last, ordinary stop took.
     """
 
@@ -87,6 +93,7 @@ class Harness:
         self._dice = random.Random(self.seed)
         home = self.folder / "home"
         (home / "tmp").mkdir(parents=True)
+        self._module = f"tests.crashes.killable {self.folder}"
         write_program(self.folder)
         build_gguf(self.folder / "tiny.gguf")
         self._talk = make_talk(self.folder / "talk.mkv", VIDEO_S)
@@ -95,26 +102,32 @@ class Harness:
             HOME=str(home), TMPDIR=str(home / "tmp"), NOTIFY_URLS="json://127.0.0.1:9",
         )  # fmt: skip
         self._spoken: dict[Path, int] = {}
-        self._dropped = 0
+        self.videos = 0
         self._left = 0
+        self.published = 0
         self.stop_s = 0.0
 
     def run(self, kills: int) -> None:
         """Kill so often, let all jobs end, stop, and look at everything."""
         rest = kills - len(self.named)
-        plan = [*self.named, *(self._dice.choice(["daemon", *TARGETS]) for _ in range(rest))]
+        plan = [*self.named, *(self._dice.choice([*DAEMON, *TARGETS]) for _ in range(rest))]
         self._dice.shuffle(plan)
-        with self._program:
+        with self._program, self._onlooker():
             for target in plan:
                 self._running()
                 if target in self.named:
                     self._let_die_at(target)
-                elif target == "daemon":
+                elif target in DAEMON:
                     self._feed()
                     self._wait_up_to(_LONGEST_WAIT_S)
+                    if target == "program while it starts":
+                        self._program.end(signal.SIGTERM)
+                        self._program.start(module=self._module, wait=False)
+                        self._wait_up_to(_LONGEST_WAIT_S)
                     self._kill_daemon()
                 else:
                     self._kill_part(target)
+                    self._note_spoken_lines()
                 self.kills[target] += 1
             self._running()
             self._all_ended()
@@ -126,16 +139,42 @@ class Harness:
     def _running(self) -> None:
         daemon = self._program.daemon
         if daemon is None or daemon.poll() is not None:
-            self._program.start(module=f"tests.crashes.killable {self.folder}")
+            self._program.start(module=self._module)
+
+    @contextmanager
+    def _onlooker(self) -> Iterator[None]:
+        """Have another process look at every published file as it appears."""
+        reports = self._program.config / "reports"
+        reports.mkdir(exist_ok=True)
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.crashes.onlooker", str(VIDEO_S),
+             str(self._program.videos), str(reports)],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as onlooker:  # fmt: skip
+            assert onlooker.stdout is not None
+            assert onlooker.stdout.readline() == "looking\n"
+            seen: list[str] = []
+            reader = threading.Thread(target=lambda: seen.extend(onlooker.stdout or ()))
+            reader.start()
+            try:
+                yield
+            finally:
+                assert onlooker.stdin is not None
+                onlooker.stdin.close()
+                reader.join()
+        assert onlooker.returncode == 0
+        told = [json.loads(line) for line in seen]
+        self.published = len(told)
+        self.damage.half_files += [f"{name}: {wrong}" for name, wrong in told if wrong]
 
     def _feed(self, *, new: bool = False) -> None:
         """Have a job that has not ended; a new video comes when the last one had its share."""
         if new or self._left == 0 or self._is_over():
             self._all_ended()
-            self._dropped += 1
+            self.videos += 1
             self._left = KILLS_A_VIDEO
-            name = f"Film {self._dropped}.mkv"
-            if self._dropped % 2:
+            name = f"Film {self.videos}.mkv"
+            if self.videos % 2:
                 (self._program.videos / f"{name}.dub").write_text("de\n")
             drop(self._talk, self._program.videos, name)
         self._left -= 1
@@ -144,7 +183,7 @@ class Harness:
         """Tell whether every video has been dubbed, and every marker answered."""
         ended = [job for job in self._program.jobs() if job.state.ended]
         asked = [name for name in names(self._program.videos) if name.endswith(".dub")]
-        return len(ended) >= self._dropped and not asked
+        return len(ended) >= self.videos and not asked
 
     def _all_ended(self) -> None:
         eventually(self._is_over, f"all jobs ended: {self._program.log}", _DEADLINE_S)
@@ -164,6 +203,7 @@ class Harness:
     def _kill_daemon(self) -> None:
         daemon = self._program.daemon
         assert daemon is not None
+        assert daemon.poll() is None, self._program.log
         daemon.kill()
         daemon.wait(_DEADLINE_S)
         self._look_after_a_death()
@@ -211,19 +251,12 @@ class Harness:
 
     def _half_files(self) -> list[str]:
         """Return published files that are not whole."""
-        wrong = []
-        for path in self._program.videos.iterdir():
-            if path.suffix in (".mka", ".mkv") and not path.name.startswith("."):
-                try:
-                    length_s = probe(path).duration_s
-                except DubarrError as error:
-                    wrong.append(str(error))
-                else:
-                    if abs(length_s - VIDEO_S) > 0.5:
-                        wrong.append(f"{path.name}: {length_s} s")
-            if path.suffix == ".srt" and not path.read_text().rstrip().count("-->"):
-                wrong.append(path.name)
-        return wrong
+        seen = {
+            path.name: wrong_with(path, path.suffix, VIDEO_S)
+            for path in self._program.videos.iterdir()
+            if path.suffix in (".mka", ".mkv", ".srt") and not path.name.startswith(".")
+        }
+        return [f"{name}: {wrong}" for name, wrong in seen.items() if wrong]
 
     def _note_spoken_lines(self) -> None:
         """Remember when the takes of finished lines were made."""
@@ -241,7 +274,7 @@ class Harness:
         program, damage = self._program, self.damage
         self._look_after_a_death()
         jobs = {job.video.path.name: job for job in program.jobs()}
-        films = [f"Film {number + 1}.mkv" for number in range(self._dropped)]
+        films = [f"Film {number + 1}.mkv" for number in range(self.videos)]
         for film in films:
             job = jobs.get(film)
             if job is None or job.state not in _GOOD:

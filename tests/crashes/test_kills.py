@@ -16,3 +16,4 @@ def test_nothing_is_lost_by_twenty_deaths(tmp_path: Path) -> None:
     harness.run(KILLS)
     assert harness.damage.found == {}
     assert sum(harness.kills.values()) == KILLS
+    assert harness.published >= 4 * harness.videos, "track, subtitles, video and report of each"
