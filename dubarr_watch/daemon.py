@@ -37,7 +37,7 @@ from dubarr_watch.store.owners import remove_dead_locks
 from dubarr_watch.store.records import JobRecord
 from dubarr_watch.upkeep import Upkeep
 from dubarr_watch.web.works import Works
-from dubarr_watch.workers import Bell, Workers
+from dubarr_watch.workers import Bell, Workers, share_memory
 from dubarr_watch.workshop import Workshop, open_workshop
 
 log = structlog.get_logger(__name__)
@@ -74,6 +74,7 @@ class Daemon:
             UserMustProvide: Something is missing that the daemon cannot work without.
             WrongUsage: Another daemon already works with this CONFIG_DIR.
         """
+        share_memory()
         settings = self._settings
         if not settings.videos_dir.is_dir():
             raise UserMustProvide(

@@ -11,7 +11,7 @@ import structlog
 
 from dubarr_watch.dubbing.keeping import is_kept
 from dubarr_watch.dubbing.leftovers import remove_work
-from dubarr_watch.errors import DubarrError
+from dubarr_watch.errors import DubarrError, JobCancelled
 from dubarr_watch.runner import keeping_of
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.fields import utc_now
@@ -56,7 +56,7 @@ class Upkeep:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop, after what is being done."""
+        """Stop soon; a copy that is being made is made another time."""
         self._stopping.set()
         self._thread.join()
 
@@ -64,6 +64,8 @@ class Upkeep:
         while True:
             try:
                 self._once_a_day()
+            except JobCancelled:
+                return
             except DubarrError as error:
                 log.error("upkeep", error=error)
             except Exception:
@@ -78,7 +80,7 @@ class Upkeep:
         if not self._settings.debug_mode:
             keeping_of(self._settings, self._store).prune()
         self._forget_history()
-        copy = self._store.backups.make(today)
+        copy = self._store.backups.make(today, self._stopping.is_set)
         if copy is None:
             log.error(
                 "database damaged",

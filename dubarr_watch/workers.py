@@ -20,6 +20,7 @@ from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
 
+_M_ARENA_MAX, _ARENAS = -8, 2  # mallopt(3)
 _SIGNAL_S = 0.5
 """How soon the main thread heeds a signal that the system gave to another thread."""
 
@@ -173,6 +174,16 @@ class Workers:
                 else:
                     return
             self._bell.wait(heard, self._poll_s)
+
+
+def share_memory() -> None:
+    """Let all threads take memory from two places; call it before there are any.
+
+    glibc gives each thread a place of its own, up to eight for a core, and what one of them had at
+    its largest stays with it: 60 MiB after 200 jobs of two seconds, 5 MiB with two places.
+    """
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def give_memory_back() -> None:

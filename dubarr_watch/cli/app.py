@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -68,6 +69,8 @@ def version(
 
 def main() -> None:
     """Run the program; errors become one plain message and an exit code."""
+    # As Ctrl-C does, it lets everything clean up behind itself; `run` and `dub` have their own way.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         app()
     except DubarrError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 
@@ -11,6 +12,7 @@ import typer
 from dubarr_watch.cli.common import ready_settings
 from dubarr_watch.cli.models import pull as pull_models
 from dubarr_watch.daemon import Daemon
+from dubarr_watch.errors import ExitCode
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +29,8 @@ def run(
     """
     settings = ready_settings()
     if pull and not settings.mock_mode:
+        # The next start goes on where it was; the daemon takes the signal over.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(ExitCode.DONE))
         pull_models(names=None, json_=False)
     code = Daemon(settings).run()
     if threading.active_count() > 1:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dubarr_watch.errors import NotInStore, StoreCorrupt, StoreTooNew
 from dubarr_watch.storage import plain_os_errors, sync
-from dubarr_watch.store.database import Database
+from dubarr_watch.store.database import HALF, Database
 from dubarr_watch.store.migrations import MIGRATIONS
 
 KEPT = 3
@@ -26,15 +26,17 @@ class Backups:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def make(self, day: str) -> Path | None:
+    def make(self, day: str, should_stop: Callable[[], bool] = lambda: False) -> Path | None:
         """Copy the database and remove copies beyond the newest three.
 
         A damaged one is not copied, and nothing is removed: the sound copies are what is left.
 
         Args:
             day: Which copy it is, e.g. `2026-01-31`; a copy of the same day is replaced.
+            should_stop: Asked often; true ends it, and there is no new copy.
 
         Raises:
+            JobCancelled: As `should_stop` says.
             DiskFull, NotWritable: As they say.
         """
         try:
@@ -45,7 +47,9 @@ class Backups:
         folder = backup_folder(self._database.path)
         with plain_os_errors(folder):
             folder.mkdir(exist_ok=True)
-        made = self._database.copy_to(folder / f"{_PREFIX}{day}{_SUFFIX}")
+            for half in folder.glob(f"{_PREFIX}*{_SUFFIX}{HALF}"):  # its maker was killed
+                half.unlink(missing_ok=True)
+        made = self._database.copy_to(folder / f"{_PREFIX}{day}{_SUFFIX}", should_stop)
         for old in copies(self._database.path)[KEPT:]:
             with plain_os_errors(old):
                 old.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import peewee
 
 from dubarr_watch.errors import (
     DiskFull,
+    JobCancelled,
     NotInStore,
     NotWritable,
     StoreCorrupt,
@@ -28,6 +29,11 @@ from dubarr_watch.store.single_writer import WriterLock, needs_single_writer
 
 BUSY_TIMEOUT_S = 30.0
 """How long a write waits for another process's write; a write of ours takes milliseconds."""
+
+HALF = ".part"
+"""Ending of a copy that is being made."""
+
+_PAGES_AT_ONCE = 1000
 
 
 class Database:
@@ -160,16 +166,27 @@ class Database:
             )
         return version
 
-    def copy_to(self, target: Path) -> Path:
-        """Copy the database, as it is at this moment, to a file; returns its path."""
-        half = target.with_name(target.name + ".part")
+    def copy_to(self, target: Path, should_stop: Callable[[], bool] = lambda: False) -> Path:
+        """Copy the database, as it is at this moment, to a file; returns its path.
+
+        Args:
+            target: The file.
+            should_stop: Asked often; true ends it, and there is no copy.
+
+        Raises:
+            JobCancelled: As `should_stop` says.
+        """
+        half = target.with_name(target.name + HALF)
         with _plain_errors(target), self._writing.held():
-            half.unlink(missing_ok=True)
-            with closing(sqlite3.connect(half)) as copy:
-                self._file.copy_to(copy)
-            with half.open("rb+") as written:
-                os.fsync(written.fileno())
-            half.replace(target)
+            try:
+                half.unlink(missing_ok=True)
+                with closing(sqlite3.connect(half)) as copy:
+                    self._file.copy_to(copy, should_stop)
+                with half.open("rb+") as written:
+                    os.fsync(written.fileno())
+                half.replace(target)
+            finally:
+                half.unlink(missing_ok=True)
         return target
 
     def touch(self, key: str, value: str, *, timeout_s: float) -> None:
@@ -243,8 +260,19 @@ class _Sqlite(peewee.SqliteDatabase):
     def rows(self, sql: str, values: tuple[object, ...]) -> list[Any]:
         return list(self.execute_sql(sql, values).fetchall())  # type: ignore[no-untyped-call]
 
-    def copy_to(self, copy: sqlite3.Connection) -> None:
-        self.connection().backup(copy)  # type: ignore[no-untyped-call]
+    def copy_to(self, copy: sqlite3.Connection, should_stop: Callable[[], bool]) -> None:
+        own: sqlite3.Connection = self.connection()  # type: ignore[no-untyped-call]
+
+        def on_pages(status: int, remaining: int, total: int) -> None:
+            if should_stop():
+                raise JobCancelled("Stopped.")
+
+        own.execute("BEGIN")
+        try:
+            own.execute("SELECT 1 FROM sqlite_master").fetchone()  # this moment for all pages
+            own.backup(copy, pages=_PAGES_AT_ONCE, progress=on_pages)
+        finally:
+            own.execute("ROLLBACK")
 
     def close_all(self) -> None:
         with self._open_lock:

@@ -166,8 +166,8 @@ class _Life:
             self._wait_for(name)
         for job in again:
             self._count(eventually(partial(self._end_of, job), f"job {job}", _DEADLINE_S))
-        for path in _LOOKED_AT:
-            self._asking.get(path).raise_for_status()
+        for address in _LOOKED_AT:
+            self._asking.get(address).raise_for_status()
         self.samples.append(self._sample())
         print(self.samples[-1], file=sys.stderr)  # noqa: T201
 
@@ -290,7 +290,7 @@ class _Lasting(EngineHost):
             return
         if self._voice is None:
             self._lasting = ExitStack()
-            self._voice = self._lasting.enter_context(super().engine(kind, spec))
+            self._voice = self._lasting.enter_context(super().engine("synthesizer", spec))
         yield self._voice
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ import structlog
 
 from dubarr_watch.engines.catalog.listing import Package, Part
 from dubarr_watch.errors import ModelHashMismatch, ModelUnreachable
+from dubarr_watch.media.running import ends_with_us
 
 log = structlog.get_logger(__name__)
 
@@ -168,7 +169,7 @@ def _run(command: list[str], folder: Path, watch: Callable[[int], None], what: s
     with (
         said.open("wb") as out,
         subprocess.Popen(
-            ["env", f"TMPDIR={folder}", *command],
+            [*ends_with_us(), "env", f"TMPDIR={folder}", *command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
