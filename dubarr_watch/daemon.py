@@ -90,7 +90,7 @@ class Daemon:
             remove_dead_locks(settings.config_dir)
             self._take_signals()
             self._greet(workshop)
-            upkeep = Upkeep(settings, workshop.store)
+            upkeep = Upkeep(settings, workshop.store, should_stop=self._stopping.is_set)
             notifier, teller = Notifier(settings, workshop.store), Teller(settings, workshop.store)
             library = Library(settings, workshop.store, self._bell.ring, refusal=workshop.refusal)
             inbox = Inbox(settings, workshop.store, library)

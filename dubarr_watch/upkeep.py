@@ -33,6 +33,7 @@ class Upkeep:
         store: What is looked after.
         today: The local date, as in `2026-01-31`.
         look_every_s: How soon a new day is noticed.
+        should_stop: True ends a copy that is being made, for which everybody who writes waits.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class Upkeep:
         *,
         today: Callable[[], str] = lambda: f"{datetime.now():%Y-%m-%d}",  # noqa: DTZ005 - nights are local
         look_every_s: float = _LOOK_EVERY_S,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._store = store
         self._today = today
         self._look_every_s = look_every_s
+        self._should_stop = should_stop
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -80,7 +83,9 @@ class Upkeep:
         if not self._settings.debug_mode:
             keeping_of(self._settings, self._store).prune()
         self._forget_history()
-        copy = self._store.backups.make(today, self._stopping.is_set)
+        copy = self._store.backups.make(
+            today, lambda: self._stopping.is_set() or self._should_stop()
+        )
         if copy is None:
             log.error(
                 "database damaged",

@@ -169,12 +169,8 @@ class Database:
     def copy_to(self, target: Path, should_stop: Callable[[], bool] = lambda: False) -> Path:
         """Copy the database, as it is at this moment, to a file; returns its path.
 
-        Args:
-            target: The file.
-            should_stop: Asked often; true ends it, and there is no copy.
-
         Raises:
-            JobCancelled: As `should_stop` says.
+            JobCancelled: `should_stop`, which is asked often, said so; there is no copy.
         """
         half = target.with_name(target.name + HALF)
         with _plain_errors(target), self._writing.held():

@@ -15,10 +15,8 @@ from dubarr_watch.media import ffmpeg_path, probe
 from dubarr_watch.store.records import JobState
 from tests.composing import eventually, living_below, make_talk, names, sha256
 from tests.engines.hubserver import HubServer
-from tests.engines.llm.llama_program import write_program
 from tests.engines.test_catalog import hub_list
 from tests.programs import Program, all_gone, drop
-from tests.tiny.gguf import build_gguf
 from tests.webhooks.test_daemon import client, free_port
 
 MAX_STOP_S = 5.0
@@ -42,21 +40,16 @@ class House:
     """A program with a page, whose ffmpeg can be slow at the mux."""
 
     def __init__(self, folder: Path) -> None:
-        self.slow, self._folder = folder / "slow", folder
+        self.slow = folder / "slow"
         tools = folder / "bin"
         tools.mkdir()
         (tools / "ffmpeg").write_text(SLOW_MUX.format(real=ffmpeg_path(), slow=self.slow))
         (tools / "ffmpeg").chmod(0o755)
-        write_program(folder)
-        build_gguf(folder / "tiny.gguf")
         self._port = free_port()
         self.program = Program(
             folder, PATH=f"{tools}:/usr/bin:/bin", API_PORT=str(self._port),
             API_HOST="127.0.0.1", OUTPUT_MODE="both",
         )  # fmt: skip
-
-    def start(self) -> None:
-        self.program.start(module=f"tests.crashes.killable {self._folder}")
 
     def ask(self) -> httpx.Client:
         return client(self.program, self._port)
@@ -100,7 +93,7 @@ def test_stopped_and_killed_in_the_mux_of_a_job_and_of_a_redo(house: House, tmp_
     program = house.program
     film = program.videos / "Film.mkv"
     house.slow.touch()
-    house.start()
+    program.start()
     drop(make_talk(tmp_path / "talk.mkv", VIDEO_S), program.videos, film.name)
     original = sha256(film)
     eventually(house.is_muxing, "the job's mux")
@@ -110,7 +103,7 @@ def test_stopped_and_killed_in_the_mux_of_a_job_and_of_a_redo(house: House, tmp_
     assert [job.state for job in program.jobs()] == [JobState.QUEUED]
 
     house.slow.unlink()
-    house.start()
+    program.start()
     assert program.ended(film.name).state is JobState.DONE
     muxed = sha256(film)
     assert muxed != original
@@ -121,7 +114,7 @@ def test_stopped_and_killed_in_the_mux_of_a_job_and_of_a_redo(house: House, tmp_
     assert sha256(film) == muxed
     assert [job.state for job in program.jobs()] == [JobState.DONE]
 
-    house.start()
+    program.start()
     assert house.half_files() == [], "a publishing that had begun may have been left in the middle"
     house.begin_redo()
     eventually(house.is_muxing, "the redo's mux")
@@ -130,7 +123,7 @@ def test_stopped_and_killed_in_the_mux_of_a_job_and_of_a_redo(house: House, tmp_
     assert sha256(film) == muxed
 
     house.slow.unlink()
-    house.start()
+    program.start()
     assert house.half_files() == []
     task = house.begin_redo()
     with house.ask() as page:
@@ -188,9 +181,15 @@ def test_stopped_while_it_copies_the_database(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text("model = []")
     with Program(tmp_path) as program:
         copies = program.config / "backups"
+        seen: set[int] = set()
+
+        def new() -> set[int]:
+            return {path.stat().st_ino for path in copies.glob("*.part")} - seen
+
         for number in (signal.SIGKILL, signal.SIGTERM):
             program.start(module=f"tests.crashes.unhurried {tmp_path / 'models.toml'}")
-            eventually(lambda: copies.exists() and names(copies), "half a copy")
+            eventually(new, "half a copy")
+            seen |= new()
             asked_s = time.monotonic()
             program.end(number)
             assert time.monotonic() - asked_s < MAX_STOP_S

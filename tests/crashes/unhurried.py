@@ -15,7 +15,7 @@ from dubarr_watch.engines import catalog
 from dubarr_watch.store import database
 from dubarr_watch.store.database import Database
 
-PAGE_S = 0.05
+PAGE_S = 0.25
 
 
 def run() -> None:
