@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from dubarr_watch.dubbing.subtitle_text import (
+    MAX_BYTES,
     Cue,
     Subtitles,
     SubtitlesUnusable,
@@ -248,8 +249,8 @@ def _extract(
     try:
         with readable(video, opened) as name:
             run_ffmpeg(
-                [*input_arguments(name), "-map", f"0:{stream.index}", "-c:s", form, "-f", form,
-                 output_name(path)],
+                [*input_arguments(name), "-map", f"0:{stream.index}", "-c:s", form,
+                 "-fs", str(2 * MAX_BYTES), "-f", form, output_name(path)],
                 path=video,
                 cancelled=cancelled,
                 stall_s=stall_s,

@@ -20,7 +20,14 @@ _FORMATS = ",".join(
     ]
 )
 
-RESTRICTED = ["-protocol_whitelist", _PROTOCOLS, "-format_whitelist", _FORMATS]
+_MOST_PIXELS = "70000000"
+"""Of a picture that is looked into: twice an 8K film's, and 8 bytes for each are 560 MB. A cover of
+a few MB can say that it is larger, and be unpacked to that."""
+
+RESTRICTED = [
+    *("-protocol_whitelist", _PROTOCOLS, "-format_whitelist", _FORMATS),
+    *("-max_pixels", _MOST_PIXELS),
+]
 """Options before an input: local files only, in formats that hold their media themselves."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -62,13 +63,15 @@ class Held:
     files: tuple[str, ...]
     threads: int
     children: int
+    temporary: tuple[str, ...]
 
     @staticmethod
     def now() -> Held:
         """Count, without what only waits for the garbage collector."""
         gc.collect()
         children = living_below(psutil.Process())
-        return Held(_open_files(), threading.active_count(), len(children))
+        left = sorted(os.listdir(tempfile.gettempdir()))
+        return Held(_open_files(), threading.active_count(), len(children), tuple(left))
 
 
 def _open_files() -> tuple[str, ...]:

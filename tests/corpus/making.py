@@ -61,6 +61,11 @@ RECIPES = {
     "flac24-192khz.mkv": Recipe(f"{_MPEG4} -c:a flac -sample_fmt s32 -ar 192000"),
     "float-71.mkv": Recipe(f"{_MPEG4} -c:a pcm_f32le {_ROUND.format(layout='7.1')}"),
     "telephone-8khz.mkv": Recipe(f"{_MPEG4} -c:a pcm_s16le -ar 8000 -ac 1"),
+    "quad-96khz.mov": Recipe(f"{_MPEG4} -c:a pcm_s24le -ar 96000 {_ROUND.format(layout='quad')}"),
+    "float-wave.mkv": Recipe(f"{_MPEG4} -c:a pcm_f64le -ar 44100 {_ROUND.format(layout='2.1')}"),
+    "five-16khz.mkv": Recipe(f"{_MPEG4} -c:a flac -ar 16000 {_ROUND.format(layout='5.0')}"),
+    "six-one.mkv": Recipe(f"{_MPEG4} -c:a pcm_s16le {_ROUND.format(layout='6.1')}"),
+    "aac-32khz.mp4": Recipe(f"{_MPEG4} -c:a aac -ar 32000 -ac 1"),
     "varying-rate.mkv": Recipe(
         f"{_MPEG4} -c:a aac -vf select=not(mod(n\\,3))+eq(mod(n\\,7)\\,1) -fps_mode vfr"
     ),
@@ -163,10 +168,10 @@ def _helper(name: str) -> Path:
         ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:d=1", "-frames:v", "1", f"file:{path}")
     elif name == "huge.srt":
         cues = (
-            f"{n}\n00:00:{n % 3:02}.{n % 1000:03} --> 00:00:03,000\n<script>{'word ' * 20}\n\n"
+            f"{n}\n00:00:0{n % 3},{n % 1000:03} --> 00:00:03,000\n<script>{n} {'word ' * 20}\n\n"
             for n in range(1, 10_001)
         )
-        path.write_text("".join(cues).replace(".", ",", 0))
+        path.write_text("".join(cues))
     else:
         entries = (
             f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={n}\nEND={n + 1}\ntitle={'Long ' * 20}{n}\n"
