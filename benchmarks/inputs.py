@@ -1,4 +1,4 @@
-"""What becomes of whole, damaged and cut videos: `python -m benchmarks.inputs [--each 20]`.
+"""What becomes of whole, damaged and cut videos: `python -m benchmarks.inputs [--save]`.
 
 Each goes through the library's look at it and through a job on fakes. Prints a table of how each
 kind ended, and what it left behind; exits with 1 when anything ended unforeseen.
@@ -7,10 +7,13 @@ kind ended, and what it left behind; exits with 1 when anything ended unforeseen
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -19,48 +22,95 @@ from tests.composing import make_talk, open_shop
 from tests.corpus import making
 from tests.corpus.ending import UNEXPECTED, Held, end_of
 
-KINDS = ("whole", "damaged", "cut")
+RESULTS = Path(__file__).parent / "results"
+LONGEST_S = 60.0
 
 
-def inputs(folder: Path, each: int) -> Iterator[tuple[str, Callable[[], Path]]]:
+@dataclass
+class Tried:
+    """What became of them.
+
+    Attributes:
+        endings: How often each state ended which kind; `unforeseen` should be zero.
+        left: Files, threads, processes or temporary files that were left; empty: none.
+        slowest_s: The longest that one took.
+        told: What ended unforeseen.
+    """
+
+    endings: dict[str, Counter[str]] = field(default_factory=dict)
+    left: str = ""
+    slowest_s: float = 0.0
+    told: list[str] = field(default_factory=list)
+
+
+def try_inputs(folder: Path, each: int) -> Tried:
+    """Dub them all in one shop, so that what leaks adds up.
+
+    Args:
+        folder: Empty.
+        each: How many damaged and how many cut ones of every video.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    tried = Tried()
+    kept, tempfile.tempdir = tempfile.tempdir, str(folder / "temporary")
+    (folder / "temporary").mkdir()
+    try:
+        with open_shop(folder, max_attempts=1) as shop:
+            for number in range(2):
+                shop.dub(make_talk(shop.videos / f"Warm-up {number}.mkv", 4.0))
+            making.make("h264-aac.mp4", shop.videos)  # its cache is a temporary folder, too
+            held = Held.now()
+            for kind, make in _inputs(shop.videos, each):
+                path = make()
+                ending = end_of(shop, path)
+                hung = ending.seconds > LONGEST_S
+                foreseen = UNEXPECTED not in ending.reason and ending.state.ended and not hung
+                state = ending.state.value if foreseen else "unforeseen"
+                tried.endings.setdefault(kind, Counter())[state] += 1
+                tried.slowest_s = max(tried.slowest_s, ending.seconds)
+                if not foreseen:
+                    tried.told.append(f"{path.name}: {ending}")
+                path.unlink()
+            now = Held.now()
+            tried.left = "" if now == held else f"{held} before, {now} after"
+    finally:
+        tempfile.tempdir = kept
+    return tried
+
+
+def _inputs(folder: Path, each: int) -> Iterator[tuple[str, Callable[[], Path]]]:
     for name in making.RECIPES:
-        yield "whole", lambda name=name: making.make(name, folder)  # type: ignore[misc]
+        yield "whole", partial(making.make, name, folder)
         for number in range(each):
-            share = (number + 0.5) / each
-            yield "damaged", lambda name=name, seed=number: making.damaged(name, folder, seed)  # type: ignore[misc]
-            yield "cut", lambda name=name, share=share: making.cut(name, folder, share)  # type: ignore[misc]
+            yield "damaged", partial(making.damaged, name, folder, number)
+            yield "cut", partial(making.cut, name, folder, (number + 0.5) / each)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--each", type=int, default=20, help="damaged and cut ones of each kind")
-    each = parser.parse_args().each
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    found: Counter[tuple[str, str]] = Counter()
-    slowest_s = 0.0
-    with tempfile.TemporaryDirectory() as scratch, open_shop(Path(scratch), max_attempts=1) as shop:
-        shop.dub(make_talk(shop.videos / "Warm-up.mkv", 4.0))
-        held = Held.now()
-        for kind, make in inputs(shop.videos, each):
-            path = make()
-            ending = end_of(shop, path)
-            state = "unforeseen" if UNEXPECTED in ending.reason else ending.state.value
-            found[kind, state] += 1
-            slowest_s = max(slowest_s, ending.seconds)
-            path.unlink()
-        leaked = held != Held.now()
-    states = sorted({state for _, state in found} | {"unforeseen"})
-    print(
-        f"# Inputs, {datetime.now(UTC):%Y-%m-%d}\n\n`python -m benchmarks.inputs --each {each}`\n"
-    )
-    print("| kind | tried |", *(f"{state} |" for state in states))
-    print("| --- |", "--- |" * (len(states) + 1))
-    for kind in KINDS:
-        row = [found[kind, state] for state in states]
-        print(f"| {kind} | {sum(row)} |", *(f"{count} |" for count in row))
-    print(f"\nFiles, threads or processes left: {'some' if leaked else 0}. ", end="")
-    print(f"The slowest took {slowest_s:.0f} s.")
-    return int(leaked or any(state == "unforeseen" for _, state in found))
+    """Try them, print the table, and fail when anything ended unforeseen or is left."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--each", type=int, default=20, help="damaged and cut ones of each video")
+    parser.add_argument("--save", action="store_true")
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        tried = try_inputs(Path(scratch), told.each)
+    states = sorted({state for found in tried.endings.values() for state in found} | {"unforeseen"})
+    lines = [f"# Inputs, {datetime.now(UTC):%Y-%m-%d}", "",
+             f"`python -m benchmarks.inputs --each {told.each}`, on fakes with real files.", "",
+             f"| kind | tried | {' | '.join(states)} |",
+             f"| --- |{' ---: |' * (len(states) + 1)}"]  # fmt: skip
+    for kind, found in tried.endings.items():
+        row = " | ".join(str(found[state]) for state in states)
+        lines.append(f"| {kind} | {sum(found.values())} | {row} |")
+    lines += ["", f"Files, threads, processes or temporary files left: {tried.left or 0}.",
+              f"The slowest took {tried.slowest_s:.0f} s of {LONGEST_S:.0f}.",
+              *(f"- {one}" for one in tried.told), ""]  # fmt: skip
+    text = "\n".join(lines)
+    sys.stdout.write(text)
+    if told.save:
+        name = f"inputs-{datetime.now(UTC):%Y-%m-%d}.md"
+        (RESULTS / name).write_text(text, encoding="utf-8")
+    return int(bool(tried.left or tried.told))
 
 
 if __name__ == "__main__":

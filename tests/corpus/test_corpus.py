@@ -101,7 +101,7 @@ def test_the_corpus_has_all_that_people_have(tmp_path: Path) -> None:
 
 
 def _asked(path: Path, *question: str) -> dict[str, Any]:
-    command = [ffprobe_path(), "-v", "error", "-of", "json", *question, path]
+    command = [ffprobe_path(), "-v", "error", "-of", "json", *question, str(path)]
     told: dict[str, Any] = json.loads(
         subprocess.run(command, check=True, capture_output=True).stdout
     )

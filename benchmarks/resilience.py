@@ -1,0 +1,188 @@
+"""What was done to the program, and what became of it: one table, zeros where zeros belong.
+
+    python -m benchmarks.resilience [--long] [--seed N] [--save]
+
+The short form takes some minutes; `make soak` runs the long one, with its week of jobs. Each part
+is a function that does the damage and returns rows; any number but zero in the last column ends it
+with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from benchmarks.inputs import try_inputs
+from tests.any_input import PARSERS
+from tests.crashes.harness import NAMED, Harness
+from tests.refusals import ask_for_what_is_forbidden
+from tests.secrets_search import search
+
+RESULTS = Path(__file__).parent / "results"
+TESTS = Path(__file__).parents[1] / "tests"
+FAULTS = {
+    "ffmpeg and ffprobe that hang, flood or lie": ["test_hostile_tools.py"],
+    "links put in a file's place, meanwhile": ["test_confines.py"],
+    "full disks, read-only and vanishing mounts": [
+        "test_space.py", "test_storage.py", "test_bad_input.py", "library/test_mounts.py",
+    ],
+    "services that fail, refuse, lie or never answer": [
+        "engines/llm/test_service_faults.py", "dubbing/test_hostile_answers.py",
+        "web/test_hostile.py", "neighbours/test_telling.py",
+    ],
+    "a database that is locked, damaged or read-only": [
+        "store/test_backups.py", "store/test_single_writer.py", "cli/test_restore.py",
+    ],
+}  # fmt: skip
+"""Tests that do damage, by its kind: every case is a fault that is really injected."""
+
+KILLS, EACH, FUZZ_S = (20, 240), (1, 20), (30, 600)
+"""Of the short form and of the long one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: Was done.
+        times: How often.
+        lost: How often it did what it must not.
+        told: What, for those.
+    """
+
+    what: str
+    times: int
+    lost: int
+    told: tuple[str, ...] = ()
+
+
+def kills(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+    """Kill the program and its parts at random moments, and at named steps of publishing."""
+    wanted = KILLS[long]
+    harness = Harness(folder, seed, NAMED * 5 if long else NAMED[::3])
+    harness.run(wanted)
+    found = harness.damage.found
+    told = tuple(f"{what}: {one}" for what, seen in found.items() for one in seen)
+    yield Row("kills survived", sum(harness.kills.values()), len(told), told)
+
+
+def faults(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+    """Inject faults by the tests that do."""
+    for what, files in FAULTS.items():
+        count = _Counting()
+        paths = [str(TESTS / name) for name in files if (TESTS / name).exists()]
+        options = ["-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'faults'}", "--no-header"]
+        with Path(os.devnull).open("w") as nowhere:
+            kept, sys.stdout = sys.stdout, nowhere
+            try:
+                pytest.main([*paths, *options], plugins=[count])
+            finally:
+                sys.stdout = kept
+        yield Row(f"faults injected: {what}", count.ran, len(count.failed), tuple(count.failed))
+
+
+def inputs(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+    """Dub whole, damaged and cut videos, and give every parser bytes."""
+    tried = try_inputs(folder, EACH[long])
+    for kind, endings in tried.endings.items():
+        unforeseen = endings["unforeseen"]
+        yield Row(f"inputs tried: {kind} videos", sum(endings.values()), unforeseen)
+    yield Row("inputs tried: what all of them left (files, threads, processes)", 1,
+              int(tried.left != ""), (tried.left,) if tried.left else ())  # fmt: skip
+    try:
+        import atheris  # noqa: F401
+    except ImportError:
+        yield Row("inputs tried: bytes from a fuzzer (run by `make fuzz`)", 0, 0)
+        return
+    from benchmarks.fuzz import fuzz
+
+    found = fuzz(FUZZ_S[long])
+    broken = tuple(fault for _, fault in found.values() if fault)
+    what = f"inputs tried: bytes from a fuzzer, by {len(PARSERS)} parsers"
+    yield Row(what, sum(count for count, _ in found.values()), len(broken), broken)
+
+
+def secrets(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+    """Look for every secret everywhere after a job."""
+    hunt = search(folder)
+    what = f"secrets searched for, each in {hunt.places} places"
+    yield Row(what, len(hunt.secrets), len(hunt.found), tuple(hunt.found))
+
+
+def requests(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+    """Ask for what nobody may have."""
+    asked = ask_for_what_is_forbidden(folder)
+    told = (*asked.let_in, *asked.strangers)
+    yield Row("requests refused", sum(asked.refused.values()), len(told), told)
+
+
+PARTS: tuple[Callable[..., Iterator[Row]], ...] = (kills, faults, inputs, secrets, requests)
+
+
+class _Counting:
+    """Counts what pytest ran, and keeps the names of what failed."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+        self.failed: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and not report.skipped:
+            self.ran += 1
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def main() -> int:
+    """Run every part, print the table, and fail when anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--only", choices=[part.__name__ for part in PARTS], action="append")
+    parser.add_argument("--save", action="store_true")
+    told = parser.parse_args()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="dubarr-resilience-") as scratch:
+        for part in PARTS:
+            if told.only and part.__name__ not in told.only:
+                continue
+            begun = time.monotonic()
+            folder = Path(scratch, part.__name__)
+            folder.mkdir()
+            rows += part(folder, told.seed, long=told.long)
+            print(f"{part.__name__}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+    text = table(rows, told.seed, long=told.long)
+    sys.stdout.write(text)
+    if told.save:
+        form = "long" if told.long else "short"
+        name = f"resilience-{form}-{datetime.now(UTC):%Y-%m-%d}.md"
+        (RESULTS / name).write_text(text, encoding="utf-8")
+    return int(any(row.lost for row in rows))
+
+
+def table(rows: list[Row], seed: int, *, long: bool) -> str:
+    """Return the table as a page."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    form = " --long" if long else ""
+    lines = ["# What it survives", "",
+             f"`python -m benchmarks.resilience{form}`, {datetime.now(UTC):%Y-%m-%d}, {machine}, "
+             f"seed {seed}.", "", "| what was done | times | lost, leaked or let in |",
+             "| --- | ---: | ---: |"]  # fmt: skip
+    lines += [f"| {row.what} | {row.times:,} | {row.lost} |" for row in rows]
+    lost = [f"- {row.what}: {one}" for row in rows for one in row.told]
+    return "\n".join([*lines, "", *lost, *([""] if lost else [])])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
