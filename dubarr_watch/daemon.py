@@ -92,6 +92,8 @@ class Daemon:
             self._greet(workshop)
             upkeep = Upkeep(settings, workshop.store, should_stop=self._stopping.is_set)
             notifier, teller = Notifier(settings, workshop.store), Teller(settings, workshop.store)
+            host = workshop.runner.pipeline.host
+            host.on_lost = lambda member: notifier.worker_lost(member.machine)
             library = Library(settings, workshop.store, self._bell.ring, refusal=workshop.refusal)
             inbox = Inbox(settings, workshop.store, library)
             upkeep.start()
@@ -141,6 +143,7 @@ class Daemon:
             ),
             gpus=pipeline.host.broker.gpus,
             engines=lambda: pipeline.host.states,
+            crew=lambda: pipeline.host.crew,
         )
 
     def _work(

@@ -61,7 +61,7 @@ DOCUMENTED = {
     "NOTIFY_URLS": "",
     "NOTIFY_CONFIG": "",
     "NOTIFY_TAGS": "",
-    "NOTIFY_ON": "done,done_with_warnings,failed,paused",
+    "NOTIFY_ON": "done,done_with_warnings,failed,paused,worker_lost",
     "NOTIFY_DIGEST_SECONDS": "60",
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "auto",

@@ -138,7 +138,7 @@ class Connection:
             lost += self._note_changes(before, members)
         else:
             log.info("scheduler", address=self._address, workers=len(members))
-        self._crew = Crew(self._address, True, tuple(members), int(wanted), 0, lost)
+        self._crew = Crew(self._address, True, tuple(members), int(wanted), lost)
 
     def _note_changes(self, before: Crew, members: list[Member]) -> int:
         there = {one.address for one in members}

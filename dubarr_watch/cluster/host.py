@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from dubarr_watch.cluster.calls import Calls
-from dubarr_watch.cluster.connection import Connection, OnLost
+from dubarr_watch.cluster.connection import Connection
 from dubarr_watch.cluster.divided import DividedTranscriber
 from dubarr_watch.cluster.members import able, asked
 from dubarr_watch.cluster.orders import stays
@@ -31,17 +31,14 @@ class ClusterHost(EngineHost):
     Args:
         settings: SCHEDULER, CLUSTER_*, WORK_DIR and what `EngineHost` reads.
         broker: Of this machine.
-        on_lost: Told of workers that are lost.
 
     Raises:
         UserMustProvide: A setting is missing.
     """
 
-    def __init__(
-        self, settings: Settings, broker: LeaseBroker, on_lost: OnLost = lambda member: None
-    ) -> None:
+    def __init__(self, settings: Settings, broker: LeaseBroker) -> None:
         super().__init__(settings, broker)
-        self._connection = Connection(settings, on_lost)
+        self._connection = Connection(settings, lambda member: self.on_lost(member))
         self._calls = Calls(settings, self._connection, self.broker, {})
 
     @property

@@ -51,7 +51,6 @@ class Crew:
         reachable: Whether it answers.
         members: Who is there.
         wanted: How many workers the scheduler would like for what is to do now, for autoscalers.
-        waiting: Tasks that no worker can take now.
         lost: How many were lost since the start.
     """
 
@@ -59,5 +58,4 @@ class Crew:
     reachable: bool = True
     members: Sequence[Member] = field(default_factory=tuple)
     wanted: int = 0
-    waiting: int = 0
     lost: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,14 @@ def said(batches: Sequence[Batch], duration_s: float, progress: Progress) -> lis
 
 
 def joined(survey: Survey, words: Sequence[Word]) -> Transcript:
-    """Return the transcript of a whole recording."""
+    """Return the transcript of a whole recording; only here each word becomes another one."""
+    vocabulary = _VOCABULARY.split()
+    texts = [vocabulary[n % len(vocabulary)] for n in range(len(words))]
+    words = [
+        replace(word, text=f"{text.capitalize() if word.text.istitle() else text}"
+                f"{'.' if word.text.endswith('.') else ''}")
+        for word, text in zip(words, texts, strict=True)
+    ]  # fmt: skip
     return Transcript(
         language=survey.language,
         language_probability=survey.language_probability,
@@ -58,13 +66,10 @@ def joined(survey: Survey, words: Sequence[Word]) -> Transcript:
 
 
 def _words(span: Span) -> list[Word]:
-    vocabulary = _VOCABULARY.split()
     count = max(1, int((span.duration_s + 1e-6) / WORD_EVERY_S))
-    first = round(span.start_s / WORD_EVERY_S)
     words = []
     for n in range(count):
-        text = vocabulary[(first + n) % len(vocabulary)]
-        text = text.capitalize() if n == 0 else text
+        text = "Word" if n == 0 else "word"
         text += "." if n == count - 1 else ""
         start_s = span.start_s + n * WORD_EVERY_S
         words.append(Word(round(start_s, 3), round(start_s + _WORD_S, 3), text, 0.9))

@@ -24,7 +24,7 @@ from dubarr_watch.engines.base import (
     Translator,
 )
 from dubarr_watch.engines.context import EngineContext, never
-from dubarr_watch.engines.crew import Crew
+from dubarr_watch.engines.crew import Crew, Member
 from dubarr_watch.engines.engine_process import EngineProcess
 from dubarr_watch.engines.openmp import library_folder
 from dubarr_watch.engines.process import EngineUsage
@@ -67,6 +67,7 @@ class EngineHost:
     Attributes:
         broker: Hands out devices.
         usage: What each process that ended has cost, in order.
+        on_lost: Told of workers on other machines that are not heard of any more.
     """
 
     def __init__(self, settings: Settings, broker: LeaseBroker | None = None) -> None:
@@ -74,6 +75,7 @@ class EngineHost:
         self.broker = broker or LeaseBroker((), Rules.of(settings))
         self.usage: list[EngineUsage] = []
         self._open = OpenEngines()
+        self.on_lost: Callable[[Member], None] = lambda member: None
 
     @property
     def states(self) -> dict[str, str]:

@@ -22,11 +22,13 @@ _HEADLINES = {
     NotifyEvent.DONE_WITH_WARNINGS: "Dubbed, please check",
     NotifyEvent.FAILED: "Could not dub",
     NotifyEvent.PAUSED: "Paused, no space",
+    NotifyEvent.WORKER_LOST: "Lost a worker",
 }
 _WITH_TRACK = (JobState.DONE, JobState.DONE_WITH_WARNINGS)
 _PARTLY = "Only partly dubbed"
 _SEVERITY = (
-    NotifyEvent.DONE, NotifyEvent.DONE_WITH_WARNINGS, NotifyEvent.FAILED, NotifyEvent.PAUSED,
+    NotifyEvent.DONE, NotifyEvent.DONE_WITH_WARNINGS, NotifyEvent.WORKER_LOST, NotifyEvent.FAILED,
+    NotifyEvent.PAUSED,
 )  # fmt: skip
 
 
@@ -101,10 +103,23 @@ def from_records(job: JobRecord, results: Sequence[ResultRecord], event: NotifyE
     )
 
 
+def worker_lost(machines: Sequence[str]) -> JobEnded:
+    """Return what is told when workers of the cluster are not heard of any more; about no job."""
+    return JobEnded(
+        job=0,
+        event=NotifyEvent.WORKER_LOST,
+        video_name=", ".join(dict.fromkeys(machines)) or "of the cluster",
+        languages=(),
+        seconds=0.0,
+        reason="It was not heard of any more. What it did is done again by others.",
+        hint="Look at that machine, and at the log of `dubarr-watch worker` there.",
+    )
+
+
 def _single(ended: JobEnded) -> Message:
     took = "" if ended.event is NotifyEvent.PAUSED else f", took {_duration(ended.seconds)}"
     facts = [f"{_languages(ended)}{took}.", _share(ended)]
-    body = [" ".join(filter(None, facts))]
+    body = [" ".join(filter(None, facts))] if ended.languages else []
     if ended.reason:
         body.append(_shortened(ended.reason, _REASON_CHARS))
     if ended.hint:
@@ -115,7 +130,8 @@ def _single(ended: JobEnded) -> Message:
 
 def _digest(ended: Sequence[JobEnded]) -> Message:
     counts = {event: sum(one.event is event for one in ended) for event in _SEVERITY}
-    dubbed = len(ended) - counts[NotifyEvent.FAILED] - counts[NotifyEvent.PAUSED]
+    videos = len(ended) - counts[NotifyEvent.WORKER_LOST]
+    dubbed = videos - counts[NotifyEvent.FAILED] - counts[NotifyEvent.PAUSED]
     parts = [f"{dubbed} dubbed"] if dubbed else []
     if counts[NotifyEvent.DONE_WITH_WARNINGS]:
         parts.append(f"{counts[NotifyEvent.DONE_WITH_WARNINGS]} to check")
@@ -123,17 +139,20 @@ def _digest(ended: Sequence[JobEnded]) -> Message:
         parts.append(f"{counts[NotifyEvent.FAILED]} failed")
     if counts[NotifyEvent.PAUSED]:
         parts.append("paused for lack of space")
+    if counts[NotifyEvent.WORKER_LOST]:
+        parts.append("a worker lost")
     # What needs somebody comes first: the end may be cut off.
     ordered = sorted(ended, key=lambda one: -_SEVERITY.index(one.event))
     body = [_entry(one) for one in ordered[:DIGEST_ENTRIES]]
     if len(ordered) > DIGEST_ENTRIES:
         body.append(f"and {len(ordered) - DIGEST_ENTRIES} more.")
-    return Message(ordered[0].event, f"{len(ended)} videos: {', '.join(parts)}", "\n".join(body))
+    return Message(ordered[0].event, f"{videos} videos: {', '.join(parts)}", "\n".join(body))
 
 
 def _entry(ended: JobEnded) -> str:
     name = _shortened(ended.video_name, _NAME_CHARS)
-    text = f"{ended.headline}: {name} ({_languages(ended)}, {_duration(ended.seconds)})."
+    facts = f" ({_languages(ended)}, {_duration(ended.seconds)})" if ended.languages else ""
+    text = f"{ended.headline}: {name}{facts}."
     if ended.event is not NotifyEvent.DONE:
         text += "".join(f" {_shortened(part, 160)}" for part in (ended.reason, ended.hint) if part)
     return text

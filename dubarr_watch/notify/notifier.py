@@ -13,7 +13,7 @@ import structlog
 
 from dubarr_watch.errors import DubarrError, NotInStore, StoreError
 from dubarr_watch.notify import push
-from dubarr_watch.notify.messages import JobEnded, Message, compose, from_records
+from dubarr_watch.notify.messages import JobEnded, Message, compose, from_records, worker_lost
 from dubarr_watch.notify.outbox import (
     FAILED,
     IDLE_POLL_S,
@@ -95,6 +95,7 @@ class Notifier:
         self._store = store
         self._delays_s = tuple(retry_delays_s)
         self._told: dict[int, JobEnded] = {}
+        self._lost: dict[int, list[str]] = {}
         self._open: dict[int, set[str]] = {}
         self._back: set[str] = set()
         self._outbox = Outbox("notify", self._work)
@@ -116,6 +117,22 @@ class Notifier:
                 self._store.notifications.add_pending(ended.job, ended.event.value)
         except StoreError as error:
             _log.error("notification lost", job=ended.job, reason=error.message)
+        self._outbox.wake()
+
+    def worker_lost(self, machine: str) -> None:
+        """Put a message about a lost worker into the outbox, if anybody wants it; never raises.
+
+        Args:
+            machine: Name of its host; several that are lost together make one message.
+        """
+        wanted = NotifyEvent.WORKER_LOST in self._settings.notify_on
+        if not wanted or not push.is_configured(self._settings):
+            return
+        try:
+            record = self._store.notifications.add_pending(None, NotifyEvent.WORKER_LOST.value)
+            self._lost.setdefault(record.id, []).append(machine)
+        except DubarrError as error:
+            _log.error("notification lost", worker=machine, reason=error.message)
         self._outbox.wake()
 
     def wake(self) -> None:
@@ -213,6 +230,8 @@ class Notifier:
         for id_ in ids:
             # Those that took it are not told again; a new process no longer knows, and may.
             self._open.pop(id_, None)
+            if outcome != PENDING:
+                self._lost.pop(id_, None)
             if outcome == PENDING:
                 self._open[id_] = {one.key for one in failed if one.key}
         say = _log.info if outcome == SENT else _log.warning
@@ -222,9 +241,13 @@ class Notifier:
     def _ended(self, record: NotificationRecord) -> JobEnded | None:
         """Return what a record is about; nothing when it is forgotten or not wanted any more."""
         wanted = record.event in self._settings.notify_on and push.is_configured(self._settings)
-        if record.job_id is None or not wanted:
+        if not wanted:
             return None
         event = NotifyEvent(record.event)
+        if event is NotifyEvent.WORKER_LOST:
+            return worker_lost(self._lost.get(record.id, ()))
+        if record.job_id is None:
+            return None
         told = self._told.get(record.job_id)
         if told is not None and told.event is event:
             return told

@@ -82,6 +82,7 @@ def send(settings: Settings, message: Message, only: Collection[str] = ()) -> li
         NotifyEvent.DONE_WITH_WARNINGS: apprise.NotifyType.WARNING,
         NotifyEvent.FAILED: apprise.NotifyType.FAILURE,
         NotifyEvent.PAUSED: apprise.NotifyType.WARNING,
+        NotifyEvent.WORKER_LOST: apprise.NotifyType.WARNING,
     }
     result = apobj.notify(
         body=message.body,

@@ -85,6 +85,7 @@ class NotifyEvent(StrEnum):
     DONE_WITH_WARNINGS = "done_with_warnings"
     FAILED = "failed"
     PAUSED = "paused"
+    WORKER_LOST = "worker_lost"
 
 
 class MixStyle(StrEnum):

@@ -24,7 +24,10 @@ class Notifications:
     def add_pending(self, job_id: int | None, event: str) -> NotificationRecord:
         """Put a message into the outbox, unless the same one is there already."""
         with self._database.transaction():
-            same = (Notification.job_id == job_id) & (Notification.event == event)
+            about = (
+                Notification.job_id.is_null() if job_id is None else Notification.job_id == job_id
+            )
+            same = about & (Notification.event == event)
             waiting = Notification.outcome == PENDING
             row = self._database.first(Notification.select().where(waiting & same))
             if row is not None:

@@ -9,7 +9,12 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -58,6 +63,7 @@ class _Figures(Collector):
         yield _gauge("dubarr_notifications", "Messages by what became of them", "outcome",
                      _MESSAGES | self._figures.notifications())  # fmt: skip
         yield from self._devices()
+        yield from self._cluster()
         yield from self._health()
 
     def _jobs(self) -> Metric:
@@ -116,6 +122,39 @@ class _Figures(Collector):
         for (stage, state), count in counted.items():
             leases.add_metric([stage, state], count)
         yield leases
+
+    def _cluster(self) -> Iterator[Metric]:
+        crew = self._desk.machine.cluster()
+        if not crew.scheduler:
+            return
+        yield GaugeMetricFamily(
+            "dubarr_cluster_up", "Whether the scheduler answers", value=float(crew.reachable)
+        )
+        yield GaugeMetricFamily(
+            "dubarr_cluster_workers", "Workers that are there", value=len(crew.workers)
+        )
+        yield GaugeMetricFamily(
+            "dubarr_cluster_workers_wanted", "Workers that there would best be, for autoscalers",
+            value=crew.wanted,
+        )  # fmt: skip
+        yield CounterMetricFamily(
+            "dubarr_cluster_workers_lost", "Workers that were lost", value=crew.lost
+        )
+        offers = GaugeMetricFamily(
+            "dubarr_cluster_offers", "What a worker offers: MiB of GPU memory, turns on the CPU",
+            labels=["worker", "machine", "device", "kind"],
+        )  # fmt: skip
+        tasks = GaugeMetricFamily(
+            "dubarr_cluster_tasks", "Tasks of a worker, waiting there or under way",
+            labels=["worker", "machine"],
+        )  # fmt: skip
+        for one in crew.workers:
+            device = one.cards[0].uuid if one.cards else "cpu"
+            for kind, value in one.offers.items():
+                offers.add_metric([one.address, one.machine, device, kind], value)
+            tasks.add_metric([one.address, one.machine], len(one.tasks))
+        yield offers
+        yield tasks
 
     def _health(self) -> Iterator[Metric]:
         health = self._desk.health.look()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubarr_watch.engines.crew import Crew
 from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import LibraryHealth
@@ -30,6 +31,7 @@ class Works:
             of its progress.
         gpus: Devices that work can be put on.
         engines: What runs now, `busy` or `idle`, by the seam that it serves.
+        crew: Workers on other machines.
     """
 
     profile: Profile
@@ -42,3 +44,4 @@ class Works:
     redo: Callable[[JobRecord, Language, int, str | None, Callable[[str, float], None]], object]
     gpus: tuple[Gpu, ...]
     engines: Callable[[], dict[str, str]]
+    crew: Callable[[], Crew] = Crew

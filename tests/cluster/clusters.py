@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import Any, Self
 import psutil
 
 from dubarr_watch.cluster.host import ClusterHost
+from dubarr_watch.engines.crew import Member
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules
 from dubarr_watch.settings import Settings, load_settings
@@ -69,11 +70,18 @@ class Cluster:
         )
         eventually(lambda: '"event": "scheduler"' in self.log("scheduler"), "scheduler", START_S)
 
-    def start_worker(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start one Dask worker, without what starts it again, and wait until it is registered."""
+    def start_worker(
+        self, *, supervised: bool = False, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker, with what starts it again or without, and wait until it is registered."""
         name = f"worker-{len(self.workers)}"
         process = self._start(
-            name, "worker", "--scheduler", self.address, *(arguments or ("--one",)), **environment
+            name,
+            "worker",
+            "--scheduler",
+            self.address,
+            *([] if supervised else ["--one"]),
+            **environment,
         )
         self.workers.append(process)
         eventually(lambda: '"event": "worker"' in self.log(name), name, START_S)
@@ -101,11 +109,18 @@ class Cluster:
 
 
 @contextmanager
-def open_cluster_shop(folder: Path, cluster: Cluster, **values: Any) -> Iterator[Shop]:
+def open_cluster_shop(
+    folder: Path,
+    cluster: Cluster,
+    *,
+    on_lost: Callable[[Member], None] = lambda member: None,
+    **values: Any,
+) -> Iterator[Shop]:
     """Open a shop whose engines run in a cluster."""
     folder.mkdir(exist_ok=True)
     with open_shop(folder, **cluster.settings(**values)) as shop:
         host = ClusterHost(shop.settings, LeaseBroker((), Rules.of(shop.settings)))
+        host.on_lost = on_lost
         shop.host = host
         try:
             yield shop

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from dubarr_watch.engines.crew import Crew
 from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.languages import Language
 from dubarr_watch.library.intake import LibraryHealth
@@ -88,6 +89,7 @@ class Told:
     refusal: Callable[[Language], str] = lambda language: ""
     engines: dict[str, str] = field(default_factory=dict)
     gpus: tuple[Gpu, ...] = ()
+    crew: Crew = field(default_factory=Crew)
     looked_at: list[Path] = field(default_factory=list)
     rung: list[None] = field(default_factory=list)
     hear: Callable[[object], Receipt] = lambda payload: Receipt(1, "", "")
@@ -107,6 +109,7 @@ class Told:
             redo=lambda *asked: self.redo(*asked),
             gpus=self.gpus,
             engines=lambda: self.engines,
+            crew=lambda: self.crew,
         )
 
 

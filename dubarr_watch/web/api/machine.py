@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from dubarr_watch.settings import ShownSetting
 from dubarr_watch.web import shapes
 from dubarr_watch.web.api.common import DeskOf
-from dubarr_watch.web.desk.machine import Device, Findings, Lease, Model, Sent, Target
+from dubarr_watch.web.desk.machine import Cluster, Device, Findings, Lease, Model, Sent, Target
 from dubarr_watch.web.desk.tasks import Task
 
 router = APIRouter(tags=["machine"])
@@ -19,6 +19,12 @@ router = APIRouter(tags=["machine"])
 def list_devices(desk: DeskOf) -> list[Device]:
     """GPUs with what is in use on them now; none on a machine without any."""
     return desk.machine.devices()
+
+
+@router.get("/cluster")
+def get_cluster(desk: DeskOf) -> Cluster:
+    """Workers on other machines with their devices and tasks."""
+    return desk.machine.cluster()
 
 
 @router.get("/leases")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from datetime import datetime
 
 from pydantic import BaseModel, Field
@@ -37,6 +38,35 @@ class Device(BaseModel):
     total_mib: int
     used_mib: int | None = Field(description="null where the driver does not answer")
     leased_mib: int
+
+
+class Card(BaseModel):
+    """A GPU of a worker."""
+
+    uuid: str
+    name: str
+    index: int
+    total_mib: int
+
+
+class Worker(BaseModel):
+    """A worker of the cluster, on some machine."""
+
+    address: str
+    machine: str
+    cards: list[Card]
+    offers: dict[str, float] = Field(description="vram_mib and cpu, as it announced them")
+    tasks: list[str] = Field(description="what it does, or is to do next")
+
+
+class Cluster(BaseModel):
+    """Workers on other machines; scheduler is empty where EXECUTOR=local."""
+
+    scheduler: str
+    reachable: bool
+    workers: list[Worker]
+    wanted: int = Field(description="workers that there would best be for what is to do now")
+    lost: int = Field(description="workers that were lost since the program started")
 
 
 class Lease(BaseModel):
@@ -121,6 +151,17 @@ class MachineDesk:
             if lease.state != "waiting":
                 leased[lease.device] = leased.get(lease.device, 0) + lease.mib
         return [_device(gpu, leased.get(gpu.uuid, 0)) for gpu in self._works.gpus]
+
+    def cluster(self) -> Cluster:
+        """Return who computes for this daemon elsewhere, as of a second ago."""
+        crew = self._works.crew()
+        return Cluster(
+            scheduler=crew.scheduler,
+            reachable=crew.reachable,
+            workers=[Worker.model_validate(asdict(one)) for one in crew.members],
+            wanted=crew.wanted,
+            lost=crew.lost,
+        )
 
     def leases(self) -> list[Lease]:
         """Return GPU memory that is held or waited for, in the order it was asked for."""

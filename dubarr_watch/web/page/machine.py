@@ -32,6 +32,7 @@ def machine(request: Request, desk: DeskOf) -> HTMLResponse:
         "machine",
         devices=desk.machine.devices(),
         leases=desk.machine.leases(),
+        cluster=desk.machine.cluster(),
         models=desk.machine.models(),
         pulls=pulls,
         engines=desk.works.engines(),
