@@ -318,7 +318,7 @@ BAD = {
     "TRUSTED_PROXIES": ("10.0.0.1, traefik", "name addresses or networks, e.g. 172.18.0.0/16"),
     "NOTIFY_ON": (
         "done,sometimes",
-        "must be one of 'done', 'done_with_warnings', 'failed', 'paused'.",
+        "must be one of 'done', 'done_with_warnings', 'failed', 'paused', 'worker_lost'.",
     ),
     "LOG_LEVEL": ("loud", "must be one of 'debug', 'info', 'warning', 'error'."),
 }
