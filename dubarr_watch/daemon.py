@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -166,7 +167,7 @@ class Daemon:
 
         self._workers = Workers(
             workshop.store,
-            workshop.runner,
+            replace(workshop.runner, is_away=library.is_away),
             workshop.owner.id,
             count=workshop.plan.jobs,
             bell=self._bell,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import structlog
 
@@ -18,11 +19,12 @@ from dubarr_watch.errors import (
     DiskFull,
     DubarrError,
     JobCancelled,
+    VideoChanged,
     worth_another_try,
 )
 from dubarr_watch.languages import parse_language
+from dubarr_watch.library.asking import AWAY
 from dubarr_watch.settings import Settings
-from dubarr_watch.storage import as_disk_full
 from dubarr_watch.store.records import JobRecord, JobState, Priority
 from dubarr_watch.store.store import Store
 
@@ -64,6 +66,7 @@ class JobRunner:
         pipeline: Does the work.
         park: Whether a stopped job waits for its own command instead of being queued for anybody.
         events_for: The messages to send about a job that ends so.
+        is_away: Tells whether the disk that a video is on is not there just now.
     """
 
     settings: Settings
@@ -71,6 +74,7 @@ class JobRunner:
     pipeline: Pipeline
     park: bool = False
     events_for: Callable[[JobState], Sequence[str]] = lambda state: ()
+    is_away: Callable[[Path], bool] = lambda path: False
 
     def run(
         self,
@@ -81,7 +85,8 @@ class JobRunner:
     ) -> Ended:
         """Run a job and return how it ended; never raises for what happens to the job.
 
-        A full disk ends only the run: the job is queued again, to go on when there is space.
+        A full disk ends only the run: the job is queued again, to go on when there is space. One
+        whose video's disk went away waits for that.
 
         Args:
             job: Claimed by this process.
@@ -128,9 +133,6 @@ class JobRunner:
             log.warning("job failed", error=error, exc_info=not isinstance(error, CannotDub))
             return self._failed(job, error, started)
         except Exception as error:
-            if isinstance(error, OSError) and (full := as_disk_full(error)):
-                log.warning("job failed", error=full)
-                return self._failed(job, full, started)
             log.exception("job failed unexpectedly")
             unexpected = DubarrError(
                 f"Something unexpected went wrong: {type(error).__name__}: {error}",
@@ -180,6 +182,10 @@ class JobRunner:
         if isinstance(error, DiskFull) and not self.park:
             reason = f"Waits for space: {error.message} Free some; it goes on by itself."
             again = self.store.jobs.requeue(job.id, reason, counted=False)
+            return Ended(again, None, seconds, error)
+        if isinstance(error, VideoChanged) and self.is_away(job.video.path):
+            reason = f"{AWAY} the video's folder is empty or gone. It goes on when it is back."
+            again = self.store.jobs.requeue(job.id, reason, waiting=True, counted=False)
             return Ended(again, None, seconds, error)
         if worth_another_try(error) and job.attempts < self.settings.max_attempts:
             log.info("job queued again", attempt=job.attempts, of=self.settings.max_attempts)

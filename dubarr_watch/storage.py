@@ -6,13 +6,15 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dubarr_watch.errors import DiskFull, NotWritable, PublishError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+_SAMPLE_BYTES = 256 * 1024
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
@@ -89,7 +91,7 @@ def plain_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if full := as_disk_full(error, path):
+        if full := _as_disk_full(error, path):
             raise full from error
         if error.errno in _NO_PERMISSION:
             raise NotWritable(
@@ -100,7 +102,7 @@ def plain_os_errors(path: Path) -> Iterator[None]:
         raise PublishError(f"This file cannot be written: {error.strerror}.", path=path) from error
 
 
-def as_disk_full(error: OSError, path: Path | None = None) -> DiskFull | None:
+def _as_disk_full(error: OSError, path: Path | None = None) -> DiskFull | None:
     """Return what an operating system's refusal means when space or quota ran out, else nothing.
 
     Args:
@@ -114,3 +116,45 @@ def as_disk_full(error: OSError, path: Path | None = None) -> DiskFull | None:
     return DiskFull(
         "The disk is full.", hint="Free some space, then: dubarr-watch retry.", path=path
     )
+
+
+def lack_of_space(error: BaseException, *folders: Path) -> DiskFull | None:
+    """Return what an error means when it came of a lack of space, else nothing.
+
+    A library or another process that could not write says so in words of its own, or not at all:
+    then what counts is whether a folder takes anything just now. A quota shows in no figure, so
+    that is tried.
+
+    Args:
+        error: What ended the work.
+        folders: Where it may have written, the likeliest first.
+    """
+    cause: BaseException | None = error
+    said = False
+    while cause is not None:
+        if isinstance(cause, OSError) and (full := _as_disk_full(cause)) and full.path:
+            return full
+        said = said or any(os.strerror(code) in str(cause) for code in _NO_SPACE)
+        cause = cause.__cause__ or cause.__context__
+    full_one = next((folder for folder in folders if _takes_nothing(folder)), None)
+    if full_one is None and not (said and folders):
+        return None
+    return DiskFull(
+        "The disk or the quota ran full.", hint="Free some space.", path=full_one or folders[0]
+    )
+
+
+def _takes_nothing(folder: Path) -> bool:
+    """Tell whether not even a small file can be written into a folder for lack of space."""
+    sample = folder / f".room.{os.getpid()}-{threading.get_ident()}.tmp"
+    try:
+        with sample.open("wb") as file:
+            file.write(bytes(_SAMPLE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in _NO_SPACE
+    finally:
+        with suppress(OSError):
+            sample.unlink(missing_ok=True)
+    return False

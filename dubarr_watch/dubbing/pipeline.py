@@ -19,7 +19,7 @@ from dubarr_watch.dubbing.dub import Dub, Understood
 from dubarr_watch.dubbing.keeping import is_kept
 from dubarr_watch.dubbing.recognition import Recognition
 from dubarr_watch.dubbing.results import JobResult, LanguageResult, PublishedTrack, job_result
-from dubarr_watch.dubbing.room import check_room, work_bytes
+from dubarr_watch.dubbing.room import check_room, refuse_full_disk, work_bytes
 from dubarr_watch.dubbing.series_memory import SeriesMemory
 from dubarr_watch.dubbing.shares import StageReport, share_before
 from dubarr_watch.dubbing.together import AT_A_TIME, SharedProgress, make_each
@@ -100,9 +100,13 @@ class Pipeline:
             run = _Run.of(self, job, video, work, control, meter, dispatchers)
             try:
                 return job_result(run.languages())
-            except MediaError:
-                # A video that was taken away while it was read looks like a damaged one.
-                still_there(video.record, self.store, Confines.of(self.settings))
+            except _ENDS_THE_JOB:
+                raise
+            except Exception as error:
+                refuse_full_disk(error, folder, video)
+                if isinstance(error, MediaError):
+                    # A video that was taken away while it was read looks like a damaged one.
+                    still_there(video.record, self.store, Confines.of(self.settings))
                 raise
             finally:
                 dispatchers.cancel(job.id)
@@ -240,6 +244,7 @@ class _Run:
         except _ENDS_THE_JOB:
             raise
         except DubarrError as error:
+            refuse_full_disk(error, self.work.folder, self.video)
             log.warning("language failed", language=language.code, job=self.job.id, error=error)
             return _Made(language, error=error)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from dubarr_watch.dubbing.codecs import most_bytes
 from dubarr_watch.dubbing.extraction import MIX_RATE, MODEL_RATE
 from dubarr_watch.dubbing.publishing_errors import in_words
+from dubarr_watch.dubbing.video import Video
 from dubarr_watch.errors import DiskFull, PublishError
 from dubarr_watch.media import Probe
+from dubarr_watch.storage import lack_of_space
 
 _SAMPLE_BYTES = 2
 
@@ -72,3 +75,19 @@ def check_room(folder: Path, needs_bytes: int) -> None:
             hint="Free some space there, or let CONFIG_DIR be on a larger disk.",
             path=folder,
         )
+
+
+def refuse_full_disk(error: Exception, work: Path, video: Video) -> None:
+    """Say that the disk is full when that is what an error of a job comes of.
+
+    Args:
+        error: What ended the job, or one of its languages.
+        work: The job's work folder.
+        video: What it dubs.
+
+    Raises:
+        DiskFull: It is; the queue waits for space instead of failing the job.
+    """
+    places = (work, Path(tempfile.gettempdir()), video.record.path.parent)
+    if full := lack_of_space(error, *places):
+        raise full from error

@@ -34,6 +34,11 @@ class Absences:
         """Take note that a known video is not at its path."""
         self._since_s.setdefault(path, now_s)
 
+    def begin_all(self, paths: set[Path], now_s: float) -> None:
+        """Take note of all that a scan did not find, but for what is on a disk that is away."""
+        for path in paths - self._anchor.on_lost_disks(paths):
+            self.begin(path, now_s)
+
     def end(self, path: Path) -> None:
         """Forget an absence: something is at the path again, or the video is elsewhere."""
         self._since_s.pop(path, None)
@@ -45,10 +50,11 @@ class Absences:
     def take_due(self, now_s: float) -> bool:
         """Record videos that have been away for long enough not to be on the way elsewhere."""
         due = [path for path, since in self._since_s.items() if since + self._grace_s <= now_s]
+        away = self._anchor.on_lost_disks(due)
         changed = False
         for path in due:
             del self._since_s[path]
-            if not self._anchor.still_holds() or os.path.lexists(path):
+            if path in away or not self._anchor.still_holds() or os.path.lexists(path):
                 continue
             video = self._roll.remove(path)
             if video is not None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from dubarr_watch.library.mounts import identity_of, mount_point
+from dubarr_watch.library.mounts import identity_of, mount_point, mounts_below
 from dubarr_watch.store.store import Store
 
 _LOG = structlog.get_logger(__name__)
 _BASELINE = "library_baseline"
+_MOUNTS = "library_mounts"
 
 
 class Anchor:
     """Tells an emptied library from one whose disk is not there.
 
     A mount that is gone leaves no folder, or an empty one that is another folder than before.
-    Absence then means nothing: no video is called missing, nothing is forgotten.
+    Absence then means nothing: no video is called missing, nothing is forgotten. The same goes for
+    each disk that is mounted somewhere in the library. May be asked by any thread.
 
     Args:
         root: VIDEOS_DIR.
@@ -31,6 +34,8 @@ class Anchor:
         self._root = root
         self._store = store
         self._seen: tuple[int, int] | None = None
+        self._mounts = {Path(os.fsdecode(bytes.fromhex(one))) for one in self._kept_mounts()}
+        self._told: set[Path] = set()
         self.holds = True
 
     def check(self, *, readable: bool, videos: int, known: int) -> bool:
@@ -57,6 +62,47 @@ class Anchor:
         """Tell, at any time, whether the root is the folder that was scanned."""
         return self.holds and self._same_folder()
 
+    def is_away(self, path: Path) -> bool:
+        """Tell whether the disk that something in the library is on is not there just now."""
+        if path != self._root and self._root not in path.parents:
+            return False
+        if self._seen is None:  # nothing was scanned yet
+            return not _holds_anything(self._root)
+        return not self.still_holds() or bool(self.on_lost_disks([path]))
+
+    def lost_mounts(self) -> set[Path]:
+        """Return where in the library disks were mounted that are not there now."""
+        mounts = self._mounts
+        return mounts - mounts_below(self._root) if mounts else set()
+
+    def on_lost_disks(self, paths: Iterable[Path]) -> set[Path]:
+        """Return which of some paths in the library are on such a disk."""
+        lost = self.lost_mounts()
+        return {p for p in paths if not lost.isdisjoint(self._really(p).parents)} if lost else set()
+
+    def keep_mounts(self, seen: Collection[Path]) -> None:
+        """Take the disks that are mounted in the library as what belongs there.
+
+        Args:
+            seen: The videos that were found; where there are some, nothing is lost any more.
+        """
+        lost = self.lost_mounts()
+        found = (
+            {folder for path in seen for folder in self._really(path).parents} if lost else set()
+        )
+        mounts = mounts_below(self._root) | (lost - found)
+        if mounts != self._mounts:
+            self._mounts = mounts
+            kept = sorted(os.fsencode(mount).hex() for mount in mounts)
+            self._store.meta.set(_MOUNTS, json.dumps(kept))
+        for mount in lost & mounts - self._told:
+            _LOG.warning(
+                "disk_away",
+                folder=mount,
+                hint="Nothing on it is forgotten; all goes on when it is back.",
+            )
+        self._told = lost & mounts
+
     def is_first_scan(self) -> bool:
         """Tell whether what is there has still to be recorded as having been there before."""
         kept = self._store.meta.get(_BASELINE)
@@ -78,3 +124,19 @@ class Anchor:
 
     def _mount(self) -> str:
         return os.fsencode(mount_point(self._root)).hex()
+
+    def _kept_mounts(self) -> list[str]:
+        kept: list[str] = json.loads(self._store.meta.get(_MOUNTS) or "[]")
+        return kept
+
+    def _really(self, path: Path) -> Path:
+        """Return a path below the root as the table of mounts has it."""
+        return Path(os.path.realpath(self._root)) / path.relative_to(self._root)
+
+
+def _holds_anything(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False

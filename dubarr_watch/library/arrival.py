@@ -12,7 +12,7 @@ import structlog
 
 from dubarr_watch.errors import CannotDub, IllegalTransition, PublishError, printable
 from dubarr_watch.languages import Language
-from dubarr_watch.library.asking import FORBIDDEN, GONE, GOOD, REPLACED, Ask, Asking
+from dubarr_watch.library.asking import AWAY, FORBIDDEN, GONE, GOOD, REPLACED, Ask, Asking
 from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint, sidecar_path
 from dubarr_watch.library.readiness import Left, NotReady, examine, languages_left
@@ -139,6 +139,14 @@ class Arrival:
                 with suppress(IllegalTransition):  # started in this very moment
                     self._store.jobs.finish(job.id, state, reason)
                     _LOG.info("job_called_off", job=job.id, video=video.path, reason=reason)
+
+    def resume(self) -> None:
+        """Queue again what waits for a disk that is there again."""
+        for job in self._store.jobs.queue():
+            waits = job.state is JobState.WAITING and job.reason.startswith(AWAY)
+            if waits and os.path.lexists(job.video.path):
+                self._store.jobs.enqueue(job.video.id, job.languages, job.options)
+                _LOG.info("job_resumed", job=job.id, video=job.video.path)
 
     def gone(self, video: VideoRecord) -> None:
         """Record that a video is not there any more; nothing of it is forgotten."""

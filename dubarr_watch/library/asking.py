@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from dubarr_watch.store.store import Store
 _LOG = structlog.get_logger(__name__)
 
 GONE = "The video was deleted before its dub began."
+AWAY = "Waits for its disk:"
 REPLACED = "The video was replaced by another version."
 FORBIDDEN = "Forbidden by"
 GOOD = (JobState.DONE, JobState.DONE_WITH_WARNINGS, JobState.SKIPPED)
@@ -161,10 +162,16 @@ class Asking:
                 answered.append(request)
         return answered
 
-    def revoke_deleted(self) -> None:
-        """Close requests for folders whose marker the user took away."""
+    def revoke_deleted(self, is_away: Callable[[Path], bool] = lambda path: False) -> None:
+        """Close requests for folders whose marker the user took away.
+
+        Args:
+            is_away: Tells whether the disk that a file is on is not there just now.
+        """
         for request in self._store.requests.all_open():
             if not request.for_folder or request.marker is None or not request.target.is_dir():
+                continue
+            if is_away(request.marker):
                 continue
             try:
                 names = os.listdir(request.target)

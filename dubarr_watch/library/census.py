@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,7 @@ from dubarr_watch.library.naming import is_ignored_folder, is_ignored_path, is_v
 from dubarr_watch.library.roll import Roll
 from dubarr_watch.library.scanner import SeenFile, SeenFolder, SeenMarker, Walk, see_file
 from dubarr_watch.library.stability import StabilityTracker
+from dubarr_watch.library.turns import TURN_S, in_turns
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import VideoRecord, VideoState
 from dubarr_watch.store.store import Store
@@ -27,7 +29,7 @@ _LOG = structlog.get_logger(__name__)
 
 _RETRY_MIN_S = 30.0
 _RETRY_MAX_S = 900.0
-_TURN_S = 0.5  # then news is looked at again, however much is due
+_FOLDERS_AT_FIRST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,15 @@ class Census:
         walk = Walk(self._root, self._follow_links)
         first = self.anchor.is_first_scan()
         seen: set[Path] = set()
-        for folder in walk.folders():
+        folders = walk.folders()
+        while some := list(islice(folders, _FOLDERS_AT_FIRST if first else 1)):
             if self._stopping():
                 break
             if first:
-                with self._store.transaction():  # one wait for the disk, not one a video
-                    self._record_baseline(folder)
-            self._take_folder(folder)
-            seen.update(video.path for video in folder.videos)
+                self._record_baseline(some)
+            for folder in some:
+                self._take_folder(folder)
+                seen.update(video.path for video in folder.videos)
         if not self._stopping():
             readable = self._root not in walk.unreadable
             if self.anchor.check(readable=readable, videos=len(seen), known=known):
@@ -139,7 +142,7 @@ class Census:
         changed = False
         for path in self._settled(self._videos, now_s):
             changed = self._guarded(path, lambda file=path: self._settled_video(file)) or changed  # type: ignore[misc]
-            if self._stopping() or time.monotonic() - now_s > _TURN_S:
+            if self._stopping() or time.monotonic() - now_s > TURN_S:
                 break
         return self._absences.take_due(now_s) or changed
 
@@ -182,7 +185,9 @@ class Census:
     def _meet(self, video: SeenFile) -> None:
         self._absences.end(video.path)
         known = self._roll.get(video.path)
-        if known is not None and _same(known, video) and self._needs_nothing(known):
+        seen = (video.size_bytes, video.mtime_ns)
+        same = known is not None and (known.size_bytes, known.mtime_ns) == seen
+        if known is not None and same and self._needs_nothing(known):
             return
         now_s = time.monotonic()
         if known is None and video.path not in self._videos and self._roll.was_elsewhere(video):
@@ -262,7 +267,7 @@ class Census:
         except FileNotFoundError:
             self._videos.forget(path)
             return False
-        for left in self._roll.remember(video):
+        if (left := self._roll.remember(video)) is not None:
             self._absences.end(left)
         self._answers_due = True
         if outcome is Outcome.NOT_READY:
@@ -302,12 +307,13 @@ class Census:
             if self._asking.is_handled(video):
                 self._roll.set_handled(video, handled=True)
 
-    def _record_baseline(self, folder: SeenFolder) -> None:
-        for video in folder.videos:
-            if self._stopping():
-                return
-            if video.ctime_ns < self._started_ns and video.path not in self._roll:
-                self._guarded(video.path, lambda file=video: self._as_baseline(file))  # type: ignore[misc]
+    def _record_baseline(self, folders: Sequence[SeenFolder]) -> None:
+        found = [video for folder in folders for video in folder.videos]
+        old = (v for v in found if v.ctime_ns < self._started_ns and v.path not in self._roll)
+        for some in in_turns(old, self._stopping):
+            with self._store.transaction():  # one wait for the disk, not one a video
+                for video in some:
+                    self._guarded(video.path, lambda file=video: self._as_baseline(file))  # type: ignore[misc]
 
     def _as_baseline(self, video: SeenFile) -> bool:
         self._roll.remember(self._arrival.identify(video, VideoState.BASELINE))
@@ -316,13 +322,9 @@ class Census:
     def _after_scan(self, walk: Walk, seen: set[Path], *, first: bool) -> None:
         if first:
             self.anchor.keep_baseline(len(seen))
-        now_s = time.monotonic()
-        for path in self._roll.absent(seen):
-            if walk.covered(path):
-                self._absences.begin(path, now_s)
-        self._asking.revoke_deleted()
+        self.anchor.keep_mounts(seen)
+        absent = {path for path in self._roll.absent(seen) if walk.covered(path)}
+        self._absences.begin_all(absent, time.monotonic())
+        self._asking.revoke_deleted(self.anchor.is_away)
+        self._arrival.resume()
         self._answers_due = True
-
-
-def _same(known: VideoRecord, seen: SeenFile) -> bool:
-    return (known.size_bytes, known.mtime_ns) == (seen.size_bytes, seen.mtime_ns)

@@ -133,6 +133,7 @@ class Library:
         self._last_scan_at: datetime | None = None
         self._last_error = ""
         self._busy_since_s: float | None = None
+        self._lost: set[Path] = set()
 
     def start(self) -> None:
         """Begin: watch first, then scan, so that nothing falls between the two."""
@@ -179,6 +180,10 @@ class Library:
         """Answer the markers whose jobs have all ended; safe from any thread."""
         with self._answering:
             self._asking.settle()
+
+    def is_away(self, path: Path) -> bool:
+        """Tell whether the disk that a video is on is not there just now; safe from any thread."""
+        return self._census.anchor.is_away(path)
 
     def health(self) -> LibraryHealth:
         """Return how the library is looked after."""
@@ -230,6 +235,7 @@ class Library:
         if self._by_events and now_s >= self._next_check_s:
             self._next_check_s = now_s + self._check_seconds
             everything = self._watcher.check() or everything
+        everything = self._disk_is_back() or everything
         if everything or now_s >= self._next_scan_s:
             self._scan()
         else:
@@ -239,6 +245,11 @@ class Library:
             self._on_change()
         if self._census.answers_due():
             self.settle_requests()
+
+    def _disk_is_back(self) -> bool:
+        """Tell, once, whether a disk in the library was mounted again: that raises no event."""
+        before, self._lost = self._lost, self._census.anchor.lost_mounts()
+        return bool(before - self._lost)
 
     def _scan(self) -> None:
         started_s = time.monotonic()

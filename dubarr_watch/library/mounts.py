@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
@@ -40,6 +41,15 @@ def mount_point(path: Path, *, mountinfo: Path = _MOUNTINFO) -> Path:
     return Path(_mount_of(path, mountinfo)[0] or "/")
 
 
+def mounts_below(folder: Path, *, mountinfo: Path = _MOUNTINFO) -> set[Path]:
+    """Return the folders below a folder at which other file systems are mounted."""
+    base = os.fsencode(os.path.realpath(folder))
+    points = (point for point, _ in _mounts(mountinfo))
+    return {
+        Path(os.fsdecode(point)) for point in points if point != base and _is_below(point, base)
+    }
+
+
 def identity_of(path: Path) -> tuple[int, int] | None:
     """Return device and inode of what is at a path now, or nothing when nothing can be seen."""
     try:
@@ -50,22 +60,26 @@ def identity_of(path: Path) -> tuple[int, int] | None:
 
 
 def _mount_of(path: Path, mountinfo: Path) -> tuple[str, str]:
+    target = os.fsencode(os.path.realpath(path))
+    best, kind = b"", b""
+    for point, its_kind in _mounts(mountinfo):
+        # Of two mounts on one point the later one is on top.
+        if _is_below(target, point) and len(point) >= len(best):
+            best, kind = point, its_kind
+    return os.fsdecode(best), os.fsdecode(kind)
+
+
+def _mounts(mountinfo: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield where each file system is mounted, and its kind."""
     try:
         lines = mountinfo.read_bytes().splitlines()
     except OSError:
-        return "", ""
-    target = os.fsencode(os.path.realpath(path))
-    best, kind = b"", b""
+        return
     for line in lines:
         before, _, after = line.partition(b" - ")
         fields = before.split(b" ")
-        if len(fields) < 5 or not after:
-            continue
-        point = _unescape(fields[4])
-        # Of two mounts on one point the later one is on top.
-        if _is_below(target, point) and len(point) >= len(best):
-            best, kind = point, after.split(b" ")[0]
-    return os.fsdecode(best), os.fsdecode(kind)
+        if len(fields) >= 5 and after:
+            yield _unescape(fields[4]), after.split(b" ")[0]
 
 
 def tells_changes(kind: str) -> bool:

@@ -25,6 +25,7 @@ class Roll:
         self._root = root
         self._store = store
         self._by_path: dict[Path, VideoRecord] = {}
+        self._path_of: dict[int, Path] = {}
         self._by_stat: dict[tuple[int, int], list[Path]] = {}
         self._handled: set[int] = set()
 
@@ -41,6 +42,7 @@ class Roll:
         """Read what the store knows: other processes may have forgotten videos since."""
         videos = self._store.videos.under(self._root)
         self._by_path = {video.path: video for video in videos}
+        self._path_of = {video.id: video.path for video in videos}
         self._by_stat = {}
         for video in videos:
             self._by_stat.setdefault((video.size_bytes, video.mtime_ns), []).append(video.path)
@@ -63,22 +65,24 @@ class Roll:
         paths = self._by_stat.get((seen.size_bytes, seen.mtime_ns), ())
         return any(path != seen.path and not os.path.lexists(path) for path in paths)
 
-    def remember(self, video: VideoRecord) -> list[Path]:
-        """Take a video as the store has it now; returns the paths that it has left."""
-        left: list[Path] = []
-        if video.path not in self._by_path:
-            left = [path for path, known in self._by_path.items() if known.id == video.id]
-            for path in left:
-                del self._by_path[path]
+    def remember(self, video: VideoRecord) -> Path | None:
+        """Take a video as the store has it now; returns the path that it has left, if any."""
+        left = self._path_of.get(video.id, video.path)
+        there = self._by_path.get(left)
+        moved = left != video.path and there is not None and there.id == video.id
+        if moved:
+            del self._by_path[left]
+        self._path_of[video.id] = video.path
         self._by_path[video.path] = self._store.videos.get(video.id)
         self._by_stat.setdefault((video.size_bytes, video.mtime_ns), []).append(video.path)
-        return left
+        return left if moved else None
 
     def remove(self, path: Path) -> VideoRecord | None:
         """Take a path off the roll; returns the video that was there."""
         video = self._by_path.pop(path, None)
         if video is not None:
             self._handled.discard(video.id)
+            self._path_of.pop(video.id, None)
         return video
 
     def is_handled(self, video: VideoRecord) -> bool:

@@ -24,6 +24,7 @@ from dubarr_watch.errors import (
     StoreError,
     StoreTooNew,
 )
+from dubarr_watch.storage import lack_of_space
 from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.single_writer import WriterLock, needs_single_writer
 
@@ -301,7 +302,8 @@ def _plain_error(error: Exception, path: Path) -> StoreError | NotWritable | Dis
             "videos and finished tracks are not touched, only the history is lost.",
             path=path,
         )
-    if "disk is full" in said or "no space left" in said:
+    out_of_quota = "disk i/o error" in said and lack_of_space(error, path.parent)
+    if "disk is full" in said or "no space left" in said or out_of_quota:
         return DiskFull("The disk that holds the database is full.", hint="Free some.", path=path)
     if isinstance(error, OSError) or "readonly" in said or "unable to open" in said:
         return NotWritable(

@@ -1,0 +1,123 @@
+"""A disk or a quota that runs out at each writing step of a job, and what is left then.
+
+Each step has a small real file system of its own to fill.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dubarr_watch.errors import DiskFull
+from dubarr_watch.store.records import JobState
+from tests.composing import Shop, make_talk, names, open_shop
+
+WORK, REPORTS, LIBRARY = "work", "reports", "videos"
+
+
+@pytest.fixture(scope="module")
+def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Work folders, reports and library, each on a disk of its own."""
+    root = tmp_path_factory.mktemp("disks")
+    folders = [root / "config" / WORK, root / "config" / REPORTS, root / LIBRARY]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("this user may not mount")
+    try:
+        yield root
+    finally:
+        for folder in folders:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def own_shop(disks: Path) -> Iterator[Shop]:
+    with open_shop(disks) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop(own_shop: Shop, tmp_path: Path) -> Iterator[Shop]:
+    """The shop with an empty library, and nothing in the way."""
+    own_shop.spy.before = lambda call: None
+    own_shop.set(output_mode="sidecar", debug_mode=True)
+    for video in own_shop.videos.iterdir():
+        video.unlink()
+    yield own_shop
+    for folder in (own_shop.settings.work_dir, own_shop.settings.reports_dir, own_shop.videos):
+        (folder / "filler").unlink(missing_ok=True)
+
+
+def fill(folder: Path) -> None:
+    """Take every byte of a file system."""
+    with (folder / "filler").open("wb") as file:
+        for size in (1 << 20, 4096, 1):
+            with suppress(OSError):
+                while True:
+                    os.write(file.fileno(), bytes(size))
+
+
+def on_stage(stage: str, folder: str) -> Callable[[Shop], Callable[..., None]]:
+    """Fill a disk when a stage begins."""
+
+    def arrange(shop: Shop) -> Callable[..., None]:
+        filled: list[str] = []
+
+        def told(now: str, share: float, eta_s: float | None) -> None:
+            if now.split()[0] == stage and not filled:
+                filled.append(now)
+                fill(where(shop, folder))
+
+        return told
+
+    return arrange
+
+
+def where(shop: Shop, folder: str) -> Path:
+    return shop.videos if folder == LIBRARY else shop.settings.config_dir / folder
+
+
+STEPS = {
+    "the sound of the video": on_stage("extract", WORK),
+    "the transcript": on_stage("transcribe", WORK),
+    "who speaks": on_stage("diarize", WORK),
+    "the translation": on_stage("translate", WORK),
+    "the takes": on_stage("synthesize", WORK),
+    "the mix": on_stage("mix", WORK),
+    "the work of publishing": on_stage("publish", WORK),
+    "the track and subtitles": on_stage("publish", LIBRARY),
+    "what the report is made from": on_stage("report", WORK),
+    "the report": on_stage("report", REPORTS),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_job_waits_for_space_and_goes_on(shop: Shop, step: str) -> None:
+    film = make_talk(shop.videos / f"{step}.mkv", 8.0)
+    job = shop.enqueue(film)
+    ended = shop.run(job, on_progress=STEPS[step](shop))
+    assert isinstance(ended.error, DiskFull), ended
+    assert ended.job.state is JobState.QUEUED
+    assert ended.job.attempts == 0
+    assert ended.job.reason.startswith("Waits for space")
+    assert ended.error.path is not None
+    assert ended.error.path.is_relative_to(shop.settings.config_dir.parent)
+    left = [path for folder in (WORK, REPORTS, LIBRARY) for path in where(shop, folder).rglob("*")]
+    assert [path for path in left if path.name.endswith((".tmp", ".part"))] == []
+    assert {name.rpartition(".")[2] for name in names(shop.videos)} <= {
+        "mkv",
+        "mka",
+        "srt",
+        "filler",
+    }
+    for folder in (WORK, REPORTS, LIBRARY):
+        (where(shop, folder) / "filler").unlink(missing_ok=True)
+    assert shop.run(job).job.state is JobState.DONE
+    assert shop.track(job).is_file()
