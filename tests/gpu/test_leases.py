@@ -35,8 +35,10 @@ class Card:
         self.broken = False
         self.lock = threading.Lock()
         self.least_free = TOTAL
+        self.looks = 0
 
     def memory(self, uuid: str) -> Memory:
+        self.looks += 1
         if self.broken:
             raise DeviceError(f"{uuid} does not answer: it fell off the bus.")
         with self.lock:
@@ -90,6 +92,12 @@ def eventually(holds: Callable[[], bool], what: str, timeout_s: float = 20.0) ->
         time.sleep(0.01)
 
 
+def rounds(card: Card, count: int = 2) -> None:
+    """Wait until the broker has looked at the card so often again."""
+    seen = card.looks
+    eventually(lambda: card.looks >= seen + count, f"{count} more rounds")
+
+
 def test_a_lease_lasts_as_long_as_its_block() -> None:
     """It names its device, and nothing is left of it."""
     with a_broker(Card()) as broker:
@@ -128,15 +136,16 @@ def test_waiting_can_be_cancelled_and_leaves_nothing() -> None:
 
 def test_what_it_waits_for_is_said_once() -> None:
     """In the log and for status, with the figures."""
+    card = Card()
     with (
         capture_logs() as logs,
-        a_broker(Card()) as broker,
+        a_broker(card) as broker,
         broker.lease("a", 9000, job=5) as first,
     ):
         first.loaded()
         with asking(broker, Wish("b", 2000)) as asked:
             eventually(lambda: "a 9000 MiB (job 5)" in broker.entries()[-1].why, "it says why")
-            time.sleep(0.6)  # two more rounds
+            rounds(card)
             first.release()
             asked.result().release()
     said = [entry for entry in logs if entry["event"] == "waiting for memory"]
@@ -158,10 +167,14 @@ def test_memory_that_others_hold_is_waited_for_and_then_named() -> None:
 
 def test_waiting_for_somebody_who_works_has_no_end() -> None:
     """A long film is no lack of progress."""
-    with a_broker(Card(), stall_s=0.3) as broker, broker.lease("a", 9000) as first:
+    card, stall_s = Card(), 0.3
+    with a_broker(card, stall_s=stall_s) as broker, broker.lease("a", 9000) as first:
         first.loaded()
         with asking(broker, Wish("b", 9000)) as asked:
-            time.sleep(1.0)
+            eventually(lambda: len(broker.entries()) == 2, "it waits")
+            since_s = time.monotonic()
+            eventually(lambda: time.monotonic() > since_s + 2 * stall_s, "twice the patience")
+            rounds(card)
             assert not asked.done()
             first.release()
             asked.result(timeout=20).release()
@@ -191,7 +204,7 @@ def test_a_lease_ends_with_its_process() -> None:
             eventually(lambda: lease.peak_mib == 8000, "the driver was asked")
             process.kill()
             eventually(lambda: lease.state is LeaseState.RECLAIMING, "the death was noticed")
-            time.sleep(0.6)
+            rounds(card)
             assert lease.state is LeaseState.RECLAIMING  # its memory is still there
             card.give(process.pid)
             eventually(lambda: lease.state is LeaseState.ENDED, "the lease is back")
@@ -260,8 +273,8 @@ def test_a_holder_that_cannot_leave_stays_and_is_not_asked_again() -> None:
         asked.append(1)
         raise RuntimeError("no")
 
-    stop = threading.Event()
-    with capture_logs(), a_broker(Card()) as broker, broker.lease("a", 9000) as first:
+    card, stop = Card(), threading.Event()
+    with capture_logs(), a_broker(card) as broker, broker.lease("a", 9000) as first:
         first.on_leave(fail)
         first.idle()
         with asking(broker, Wish("b", 9000), cancelled=stop.is_set) as second:
@@ -269,7 +282,7 @@ def test_a_holder_that_cannot_leave_stays_and_is_not_asked_again() -> None:
             eventually(lambda: first.state is LeaseState.IDLE, "it stays")
             assert first.busy()
             first.idle()
-            time.sleep(1.5)
+            rounds(card, 4)
             assert asked == [1]
             stop.set()
             with pytest.raises(JobCancelled):

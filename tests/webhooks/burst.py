@@ -12,10 +12,10 @@ import time
 
 
 async def _one(
-    host: str, port: int, request: bytes, times: int, start: asyncio.Event
+    host: str, port: int, request: bytes, times: int, connected: asyncio.Barrier
 ) -> list[float]:
     reader, writer = await asyncio.open_connection(host, port)
-    await start.wait()
+    await connected.wait()
     took = []
     for _ in range(times):
         began = time.perf_counter()
@@ -35,11 +35,9 @@ async def _all(host: str, port: int, header: str, at_once: int, times: int) -> l
         f"POST /webhook HTTP/1.1\r\nHost: {host}:{port}\r\n{header}\r\nContent-Length: {len(body)}"
     )
     request = f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + body
-    start = asyncio.Event()
-    tasks = [asyncio.ensure_future(_one(host, port, request, times, start)) for _ in range(at_once)]
-    await asyncio.sleep(0.5)  # all are connected
-    start.set()
-    return [one for task in tasks for one in await task]
+    connected = asyncio.Barrier(at_once)
+    calls = [_one(host, port, request, times, connected) for _ in range(at_once)]
+    return [one for took in await asyncio.gather(*calls) for one in took]
 
 
 if __name__ == "__main__":
