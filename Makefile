@@ -36,7 +36,7 @@ COMPILE = --quiet --universal --generate-hashes --no-header \
 # Once `make full` was asked for, every set-up is a full one: two sets are never mixed.
 FULL = $(wildcard .tools/full)
 
-.PHONY: help setup full models demo run test browser container-test lint format benchmark soak fuzz requirements audit sbom clean
+.PHONY: help setup full models demo run test browser postgresql container-test lint format benchmark soak fuzz requirements audit sbom clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -144,8 +144,21 @@ browser:
 	echo "Tests in a browser: not run, there is no Chromium (sudo apt install chromium)" >&2
 	[ -z "$${BROWSER_REQUIRED:-}" ]
 
+# The store's tests run on SQLite and on PostgreSQL. POSTGRESQL_REQUIRED=1 makes its absence a failure.
+postgresql:
+	@if command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+	  exit 0
+	fi
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	  echo "Fetching PostgreSQL, which the tests of the store run on, too"
+	  if apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends postgresql >/dev/null; then exit 0; fi
+	fi
+	echo "Tests on PostgreSQL: not run, there is none (sudo apt install postgresql)" >&2
+	[ -z "$${POSTGRESQL_REQUIRED:-}" ]
+
 test: full ## Every check and every test
-	@$(MAKE) models lint browser
+	@$(MAKE) models lint browser postgresql
 	$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
 	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --dist loadfile --cov --cov-report= --cov-fail-under=0

@@ -34,6 +34,7 @@ DubarrError
 ├── StoreError                the database cannot be read or written
 │   ├── StoreCorrupt          it is damaged, deleted, or no database at all
 │   ├── StoreTooNew           a newer version of the program wrote it
+│   ├── StoreUnreachable      the database server does not answer
 │   ├── NotInStore            nothing is known by that id or path
 │   ├── IllegalTransition     a job cannot go from its state to the one asked for
 │   └── ClaimLost             another worker was given the job meanwhile
@@ -244,6 +245,10 @@ class StoreTooNew(StoreError):
     """The database was written by a newer version of the program."""
 
 
+class StoreUnreachable(StoreError):
+    """The database server does not answer."""
+
+
 class NotInStore(StoreError):
     """Nothing is known by that id or path."""
 
@@ -269,6 +274,6 @@ def worth_another_try(error: DubarrError) -> bool:
 
     A process may have been unlucky; a bad file or a full disk stays what it is.
     """
-    return isinstance(error, (EngineError, MediaInterrupted)) and not isinstance(
+    return isinstance(error, (EngineError, MediaInterrupted, StoreUnreachable)) and not isinstance(
         error, TranslationIncomplete
     )

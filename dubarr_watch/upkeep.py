@@ -83,6 +83,11 @@ class Upkeep:
         if not self._settings.debug_mode:
             keeping_of(self._settings, self._store).prune()
         self._forget_history()
+        if self._store.backups.possible:
+            self._copy(today)
+        self._store.meta.set(_LAST_COPY, today)
+
+    def _copy(self, today: str) -> None:
         copy = self._store.backups.make(
             today, lambda: self._stopping.is_set() or self._should_stop()
         )
@@ -94,7 +99,6 @@ class Upkeep:
             )
         else:
             log.info("database copied", copy=copy)
-        self._store.meta.set(_LAST_COPY, today)
 
     def _forget_history(self) -> None:
         days = self._settings.history_days

@@ -90,7 +90,7 @@ def open_workshop(settings: Settings, *, foreground: bool = False) -> Iterator[W
             folder.mkdir(parents=True, exist_ok=True)
     _refuse_network(settings)
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(settings.database_path))
+        store = stack.enter_context(Store.open(settings.database))
         owner = stack.enter_context(Owner.acquire(settings.config_dir))
         failed = "" if foreground else event_for(settings, JobState.FAILED)
         take_back(settings, store, failed)
@@ -121,6 +121,8 @@ def _events_for(settings: Settings, state: JobState, *, foreground: bool) -> lis
 
 
 def _refuse_network(settings: Settings) -> None:
+    if settings.database_url is not None:
+        return
     kind = filesystem_kind(settings.config_dir)
     if locks_are_shared_late(kind) and not settings.database_on_network:
         raise UserMustProvide(

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "multiprocessing": {"engines"},
     "ffmpeg": {"media"},
     "peewee": {"store"},
+    "psycopg": {"store"},
     "sqlite3": {"store", "doctor/machine.py"},  # the doctor tells its version
 }
 

@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from dubarr_watch.errors import ExitCode, KeyMissing, SettingsInvalid
 from dubarr_watch.languages import parse_language
@@ -38,6 +39,7 @@ DOCUMENTED = {
     "MODELS_DIR": "/app/models",
     "CONFIG_DIR": "/app/config",
     "WORK_DIR": "",
+    "DATABASE_URL": "",
     "EXECUTOR": "local",
     "SCHEDULER": "",
     "CLUSTER_SECRET": "",
@@ -234,6 +236,27 @@ def test_the_folders_of_config_dir(config_dir: Path) -> None:
     assert settings.work_dir == config_dir / "work"
 
 
+def test_the_database_is_a_file_unless_a_server_is_named(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path
+) -> None:
+    assert load_settings().database == config_dir / "dubarr.db"
+    (config_dir / "url").write_text("postgresql://me:made-up@db/dubarr\n")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(config_dir / "url"))
+    where = load_settings().database
+    assert isinstance(where, SecretStr)
+    assert where.get_secret_value() == "postgresql://me:made-up@db/dubarr"
+
+
+@pytest.mark.parametrize("url", ["mysql://me:made-up@db/x", "dubarr", "postgres://x"])
+def test_another_kind_of_database_is_refused_without_being_told(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(SettingsInvalid, match="must be postgresql://") as error:
+        load_settings()
+    assert "made-up" not in str(error.value)
+
+
 def test_a_relative_folder_is_made_absolute(
     monkeypatch: pytest.MonkeyPatch, config_dir: Path
 ) -> None:
@@ -393,6 +416,7 @@ SECRETS = {
     "OPENAI_API_KEY": "sk-open-sesame",
     "HF_TOKEN": "hf_open_sesame",
     "API_PASS": "pass-sesame",
+    "DATABASE_URL": "postgresql://dubarr:door%2Dsesame@db.example/dubarr",
     "NOTIFY_URLS": "tgram://123456:bot-sesame/99887766 mailto://me:mail%2Dsesame@example.org",
 }
 
@@ -447,6 +471,8 @@ def test_every_secret_is_known_to_be_one(monkeypatch: pytest.MonkeyPatch) -> Non
     assert set(SECRETS.values()) < set(secrets)
     assert {"tgram://123456:bot-sesame/99887766", "bot-sesame", "99887766"} < set(secrets)
     assert {"mail%2Dsesame", "mail-sesame"} < set(secrets)
+    assert {"door%2Dsesame", "door-sesame"} < set(secrets)
+    assert "db.example" not in secrets
     assert "mailto" not in secrets
     assert secrets == sorted(secrets, key=len, reverse=True)
     assert "admin" not in load_settings(api_pass="admin").secrets()

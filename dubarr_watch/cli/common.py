@@ -42,7 +42,7 @@ def ready_settings(**overrides: Any) -> Settings:
 @contextmanager
 def opened_store(settings: Settings) -> Iterator[Store]:
     """Open the database for the length of a `with` block."""
-    with Store.open(settings.database_path) as store:
+    with Store.open(settings.database) as store:
         yield store
 
 

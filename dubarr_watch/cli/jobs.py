@@ -101,7 +101,7 @@ def _for_each(names: list[str], settings: Settings, act: _Act) -> None:
     Raises:
         typer.Exit: With the exit code of the first that failed.
     """
-    if not settings.database_path.exists():
+    if settings.database_url is None and not settings.database_path.exists():
         raise NotInStore(
             "There are no jobs yet.",
             hint="Drop a video into VIDEOS_DIR while `dubarr-watch run` is running, or: "

@@ -74,7 +74,7 @@ def _planned(
 
 
 def _learned(settings: Settings) -> tuple[dict[str, int], dict[str, float], int]:
-    store = open_for_reading(settings.database_path)
+    store = open_for_reading(settings.database)
     if store is None:
         return {}, {}, 0
     with store:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from dubarr_watch.cli.common import out, ready_settings
 from dubarr_watch.daemon import only_one
-from dubarr_watch.errors import printable
+from dubarr_watch.errors import WrongUsage, printable
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.backups import copies, restore
 
@@ -31,6 +31,11 @@ def restore_copy(copy: str = _COPY) -> None:
     never touched.
     """
     settings = ready_settings()
+    if settings.database_url is not None:
+        raise WrongUsage(
+            "The database is on a server, of which no copies are made here.",
+            hint="Put back what pg_dump wrote: pg_restore, or psql.",
+        )
     found = copies(settings.database_path)
     if not copy:
         _list(settings, found)

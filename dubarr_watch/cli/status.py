@@ -104,7 +104,7 @@ def status_document(settings: Settings) -> dict[str, Any]:
         "notifications": {"pending": 0, "failing": []},
         "servers": [],
     }
-    store = open_for_reading(settings.database_path)
+    store = open_for_reading(settings.database)
     if store is not None:
         with store:
             document |= _from_store(store, worked_on=_anybody_works(settings.config_dir))

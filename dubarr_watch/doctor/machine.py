@@ -79,20 +79,21 @@ def check_sqlite(name: str, settings: Settings) -> CheckResult:
 
 def check_database(name: str, settings: Settings) -> CheckResult:
     """Look through the whole database for damage."""
-    store = open_for_reading(settings.database_path)
+    store = open_for_reading(settings.database)
     if store is None:
         return skipped(name, "There is none yet; the first start makes it.")
     with store:
         damage = store.damage()
         jobs = sum(store.jobs.counts().values())
+        size_mb = store.size_bytes() / 1e6
     if damage:
         return failed(
             name,
             f"It is damaged: {damage[0]}",
             "Move it away and restart, or restore a copy (beside it, ending in .bak).",
         )
-    size_mb = settings.database_path.stat().st_size / 1e6
-    return ok(name, f"Sound; {jobs} jobs, {size_mb:.1f} MB.")
+    where = "On a server" if settings.database_url is not None else "Sound"
+    return ok(name, f"{where}; {jobs} jobs, {size_mb:.1f} MB.")
 
 
 def check_clock(name: str, settings: Settings) -> CheckResult:

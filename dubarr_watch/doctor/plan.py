@@ -42,7 +42,7 @@ def make_plan_now(settings: Settings) -> tuple[EngineSpecs, Plan]:
 
 
 def _measured(settings: Settings) -> dict[str, int]:
-    store = open_for_reading(settings.database_path)
+    store = open_for_reading(settings.database)
     if store is None:
         return {}
     with store:

@@ -232,7 +232,7 @@ class Delivery:
 
         One transaction holds all of it: whoever takes the job over waits, and then knows the file.
         """
-        with self.store.transaction():
+        with self.store.transaction(alone=False):
             yield
             for track in tracks:
                 self._remember(track)

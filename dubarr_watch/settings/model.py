@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -72,6 +72,11 @@ class Settings(
         validate_default=True,
         description="intermediate files of jobs; a folder that all machines of a cluster share "
         "spares sending them; unset: CONFIG_DIR/work",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="postgresql://user:password@host/name: a database that several machines "
+        "share; unset: dubarr.db in CONFIG_DIR",
     )
     database_on_network: bool = Field(
         False,
@@ -166,8 +171,9 @@ class Settings(
         return value.strip().lower() if isinstance(value, str) else value
 
     @field_validator(
-        "openai_api_key", "hf_token", "elevenlabs_api_key", "notify_urls", mode="before"
-    )
+        "openai_api_key", "hf_token", "elevenlabs_api_key", "notify_urls", "database_url",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _without_blanks(cls, value: object) -> object:
         # A blank in front or a Windows line end behind is pasted easily, and seen by nobody.
@@ -205,6 +211,18 @@ class Settings(
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("database_url", mode="after")
+    @classmethod
+    def _on_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("postgresql://"):
+            raise ValueError("must be postgresql://user:password@host/name.")
+        return value
+
+    @property
+    def database(self) -> Path | SecretStr:
+        """Where everything is kept: see `Store.open`."""
+        return self.database_url or self.database_path
+
     @property
     def database_path(self) -> Path:
         """The SQLite database."""
@@ -222,6 +240,9 @@ class Settings(
         words = [word for value in secret for word in (value, *value.split())]
         if self.notify_urls is not None:
             words += _url_parts(self.notify_urls.get_secret_value())
+        if self.database_url is not None:
+            password = urlsplit(self.database_url.get_secret_value()).password or ""
+            words += [password, unquote(password)]
         # A shorter word would blot out innocent text everywhere, and guards nothing anyway.
         return sorted({word for word in words if len(word) > 5}, key=len, reverse=True)
 

@@ -9,10 +9,11 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dubarr_watch.errors import NotInStore, StoreCorrupt, StoreTooNew
+from dubarr_watch.errors import NotInStore, StoreCorrupt, StoreError, StoreTooNew
 from dubarr_watch.storage import plain_os_errors, sync
-from dubarr_watch.store.database import HALF, Database
+from dubarr_watch.store.database import Database
 from dubarr_watch.store.migrations import MIGRATIONS
+from dubarr_watch.store.sqlite import HALF, SqliteFile
 
 KEPT = 3
 """How many copies there are."""
@@ -26,6 +27,11 @@ class Backups:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def possible(self) -> bool:
+        """Whether the database is a file of ours to copy; a server has its own ways."""
+        return isinstance(self._database, SqliteFile)
+
     def make(self, day: str, should_stop: Callable[[], bool] = lambda: False) -> Path | None:
         """Copy the database and remove copies beyond the newest three.
 
@@ -38,19 +44,23 @@ class Backups:
         Raises:
             JobCancelled: As `should_stop` says.
             DiskFull, NotWritable: As they say.
+            StoreError: It is on a server.
         """
+        database = self._database
+        if not isinstance(database, SqliteFile):
+            raise StoreError("A database server is not copied.", hint="Let pg_dump do it.")
         try:
-            if self._database.damage():
+            if database.damage():
                 return None
         except StoreCorrupt:
             return None
-        folder = backup_folder(self._database.path)
+        folder = backup_folder(database.path)
         with plain_os_errors(folder):
             folder.mkdir(exist_ok=True)
             for half in folder.glob(f"{_PREFIX}*{_SUFFIX}{HALF}"):  # its maker was killed
                 half.unlink(missing_ok=True)
-        made = self._database.copy_to(folder / f"{_PREFIX}{day}{_SUFFIX}", should_stop)
-        for old in copies(self._database.path)[KEPT:]:
+        made = database.copy_to(folder / f"{_PREFIX}{day}{_SUFFIX}", should_stop)
+        for old in copies(database.path)[KEPT:]:
             with plain_os_errors(old):
                 old.unlink(missing_ok=True)
         return made

@@ -68,7 +68,7 @@ class Browsing:
             limit: How many at most.
             offset: How many to pass over.
         """
-        where, values = _condition(search, which, root)
+        where, values = self._condition(search, which, root)
         ids = self._database.rows(
             f"SELECT id FROM videos WHERE {where} ORDER BY path LIMIT ? OFFSET ?",  # noqa: S608
             *values, limit, offset,
@@ -100,6 +100,16 @@ class Browsing:
             codes += [code for code in languages.split(",") if code not in codes]
         return found
 
+    def _condition(self, search: str, which: VideoFilter, root: Path) -> tuple[str, Sequence[Any]]:
+        conditions, values = ["missing = 0"], list[Any]()
+        below = len(search_text(root).rstrip("/")) + 1
+        for word in search_text(Path(search)).split() if search.strip() else ():
+            conditions.append(self._database.contains("substr(search, ?)", "?"))
+            values += [below + 1, word]
+        if which in _WHICH:
+            conditions.append(_WHICH[which])
+        return " AND ".join(conditions), values
+
 
 _WHICH = {
     VideoFilter.DUBBED: "EXISTS (SELECT 1 FROM outputs WHERE outputs.video_id = videos.id"
@@ -111,14 +121,3 @@ _WHICH = {
     VideoFilter.FAILED: "(SELECT state FROM jobs WHERE jobs.video_id = videos.id"
     " ORDER BY id DESC LIMIT 1) = 'failed'",
 }
-
-
-def _condition(search: str, which: VideoFilter, root: Path) -> tuple[str, Sequence[Any]]:
-    conditions, values = ["missing = 0"], list[Any]()
-    below = len(search_text(root).rstrip("/")) + 1
-    for word in search_text(Path(search)).split() if search.strip() else ():
-        conditions.append("instr(substr(search, ?), ?) > 0")
-        values += [below + 1, word]
-    if which in _WHICH:
-        conditions.append(_WHICH[which])
-    return " AND ".join(conditions), values

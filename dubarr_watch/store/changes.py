@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-
-from dubarr_watch.store.database import _plain_errors
 
 
 class ChangeCounter:
@@ -14,10 +14,14 @@ class ChangeCounter:
 
     Args:
         path: The database.
+        plain_errors: Turns errors into ours.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, plain_errors: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         self._path = path
+        self._plain_errors = plain_errors
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -26,7 +30,7 @@ class ChangeCounter:
 
         It is what SQLite tells a connection about the others; this one never writes.
         """
-        with self._lock, _plain_errors(self._path):
+        with self._lock, self._plain_errors():
             if self._connection is None:
                 self._connection = sqlite3.connect(self._path, check_same_thread=False)
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])

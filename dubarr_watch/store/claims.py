@@ -47,8 +47,10 @@ class Claims:
         return self._database.first(Job.select(Job.id).where(mine)) is not None
 
 
-class Fenced(Database):
+class Fenced:
     """A database as one worker of a job writes to it: for as long as nobody else was given the job.
+
+    What is not a write goes to the database itself.
 
     Args:
         database: The one that it writes to.
@@ -57,20 +59,20 @@ class Fenced(Database):
     """
 
     def __init__(self, database: Database, job_id: int, token: int) -> None:
-        self.path = database.path
         self._database = database
-        self._mine = Job.select(Job.id).where((Job.id == job_id) & (Job.token == token))
+        mine = Job.select(Job.id).where((Job.id == job_id) & (Job.token == token))
+        self._mine = database.locking(mine)
         self._job_id = job_id
         self._inside = threading.local()
 
     @contextmanager
-    def transaction(self, *, synced: bool = True) -> Iterator[None]:
+    def transaction(self, *, synced: bool = True, alone: bool = True) -> Iterator[None]:
         """Run a block as one transaction, as long as the claim holds; may be nested.
 
         Raises:
             ClaimLost: Another worker was given the job.
         """
-        with self._database.transaction(synced=synced):
+        with self._database.transaction(synced=synced, alone=alone):
             if getattr(self._inside, "checked", False):
                 yield
                 return
@@ -87,23 +89,18 @@ class Fenced(Database):
 
     def run(self, query: Any) -> int:
         """See `Database`; raises ClaimLost."""
-        with self.transaction():
+        with self.transaction(alone=False):
             return self._database.run(query)
 
     def run_unsynced(self, query: Any) -> int:
         """See `Database`; raises ClaimLost."""
-        with self.transaction(synced=False):
+        with self.transaction(synced=False, alone=False):
             return self._database.run_unsynced(query)
 
     def execute(self, sql: str, *values: object) -> list[Any]:
         """See `Database`; raises ClaimLost."""
-        with self.transaction():
+        with self.transaction(alone=False):
             return self._database.execute(sql, *values)
 
-    def all(self, query: Any) -> list[Any]:
-        """See `Database`."""
-        return self._database.all(query)
-
-    def rows(self, sql: str, *values: object) -> list[Any]:
-        """See `Database`."""
-        return self._database.rows(sql, *values)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)

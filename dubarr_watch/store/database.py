@@ -1,330 +1,129 @@
-"""One SQLite file: connections, transactions, and its errors in plain words."""
+"""What the store needs of a database: one SQLite file (`sqlite`), or a server (`postgres`)."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sqlite3
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import peewee
-
-from dubarr_watch.errors import (
-    DiskFull,
-    JobCancelled,
-    NotInStore,
-    NotWritable,
-    StoreCorrupt,
-    StoreError,
-    StoreTooNew,
-)
-from dubarr_watch.storage import lack_of_space
-from dubarr_watch.store.fields import utc_now
-from dubarr_watch.store.single_writer import WriterLock, needs_single_writer
-
 BUSY_TIMEOUT_S = 30.0
 """How long a write waits for another process's write; a write of ours takes milliseconds."""
 
-HALF = ".part"
-"""Ending of a copy that is being made."""
 
-_PAGES_AT_ONCE = 1000
+class Database(ABC):
+    """A database, safe to use from any thread: each gets a connection of its own.
 
-
-class Database:
-    """The database file, safe to use from any thread: each gets a connection of its own.
-
-    Args:
-        path: The file; created, with its folder, when it is not there.
-
-    Raises:
-        StoreCorrupt: It is no database.
-        NotWritable: It or its folder cannot be written.
+    Attributes:
+        file: The SQLite file; nothing on a server.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._writing = WriterLock(
-            path.with_name(path.name + ".writing"),
-            needed=needs_single_writer(),
-            timeout_s=BUSY_TIMEOUT_S,
-        )
-        with _plain_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with _plain_errors(path), self._writing.held():
-            self._file = _Sqlite(path)
-            try:
-                # Refused without an error where it cannot work (some network mounts): SQLite
-                # then keeps a rollback journal, slower and just as safe.
-                self._file.pragma("journal_mode", "wal")
-            except BaseException:
-                self._file.close_all()
-                raise
-            self._identity = _identity(path)
+    file: Path | None
 
-    def close(self) -> None:
-        """Close every thread's connection."""
-        with _plain_errors(self.path), self._writing.held():  # the last one folds the log in
-            self._file.close_all()
-
-    @contextmanager
-    def transaction(self, *, synced: bool = True) -> Iterator[None]:
-        """Run a block as one transaction, the write lock taken at its start; may be nested.
+    @abstractmethod
+    def transaction(
+        self, *, synced: bool = True, alone: bool = True
+    ) -> AbstractContextManager[None]:
+        """Run a block as one transaction; may be nested.
 
         Args:
             synced: On disk at its end; else it may be lost with the power.
+            alone: No other block that is alone runs meanwhile, of any process: what the block
+                read stays true until its end. Without it only locked rows do (see `locking`).
         """
-        # Only SQLite's own steps are translated: what the block raises is the block's.
-        block = self._file.atomic()
-        with ExitStack() as stack:
-            with _plain_errors(self.path):
-                self._assert_still_there()
-                stack.enter_context(self._writing.held())
-                if not synced:
-                    stack.enter_context(self._unsynced())
-                block.__enter__()
-            try:
-                yield
-            except BaseException:
-                with _plain_errors(self.path):
-                    block.__exit__(*sys.exc_info())
-                raise
-            with _plain_errors(self.path):
-                block.__exit__(None, None, None)
 
+    @abstractmethod
+    def locking(self, query: Any, *, skip: bool = False) -> Any:
+        """Return a query that keeps its rows from being changed until the transaction ends.
+
+        Args:
+            query: Of a single table.
+            skip: Pass over rows that another transaction keeps, instead of waiting for it.
+        """
+
+    @abstractmethod
     def run(self, query: Any) -> int:
         """Run a write; returns the new row's id for an insert, else the number of rows changed."""
-        with _plain_errors(self.path), self._writing.held():
-            self._assert_still_there()
-            return int(query.execute(self._file) or 0)
 
+    @abstractmethod
     def run_unsynced(self, query: Any) -> int:
         """Run a write that may be lost with the power, such as a progress figure; see `run`."""
-        with _plain_errors(self.path), self._writing.held():
-            self._assert_still_there()
-            with self._unsynced():
-                return int(query.execute(self._file) or 0)
 
-    @contextmanager
-    def _unsynced(self) -> Iterator[None]:
-        if self._file.in_transaction():  # the pragma would change nothing here
-            yield
-            return
-        self._file.pragma("synchronous", "NORMAL")
-        try:
-            yield
-        finally:
-            self._file.pragma("synchronous", "FULL")
-
-    def now(self) -> datetime:
-        """Return the time by the one clock that everybody who uses this database goes by."""
-        return utc_now()
-
+    @abstractmethod
     def all(self, query: Any) -> list[Any]:
         """Return every row of a query."""
-        with _plain_errors(self.path):
-            return list(query.execute(self._file))
 
     def first(self, query: Any) -> Any:
         """Return the first row of a query, or nothing."""
         return next(iter(self.all(query.limit(1))), None)
 
+    @abstractmethod
     def rows(self, sql: str, *values: object) -> list[Any]:
-        """Return the rows of a question in SQL; it waits for nobody who writes."""
-        with _plain_errors(self.path):
-            return self._file.rows(sql, values)
+        """Return the rows of a question in SQL with `?` for values; it waits for no writer."""
 
+    @abstractmethod
     def execute(self, sql: str, *values: object) -> list[Any]:
         """Run a statement in SQL that writes; returns its rows."""
-        with _plain_errors(self.path), self._writing.held():
-            return self._file.rows(sql, values)
 
+    @abstractmethod
+    def now(self) -> datetime:
+        """Return the time by the one clock that everybody who uses this database goes by."""
+
+    @abstractmethod
+    def changes(self) -> int:
+        """Return a number that is another one after each write, of any process."""
+
+    @abstractmethod
     def version(self, *, newest: int) -> int:
         """Return the schema's version, 0 for a database that is new.
 
         Raises:
             StoreTooNew: It is above `newest`.
+            StoreCorrupt: It is somebody else's.
         """
-        version = int(self.rows("PRAGMA user_version")[0][0])
-        if version > newest:
-            raise StoreTooNew(
-                f"The database has version {version}, this program knows versions up to {newest}.",
-                hint="Run the newer dubarr-watch again, or restore the copy that it made beside "
-                "the database before it changed it (its name ends in .bak).",
-                path=self.path,
-            )
-        if version == 0 and self.rows("SELECT 1 FROM sqlite_master LIMIT 1"):
-            raise StoreCorrupt(
-                "The file is a database, but not one of dubarr-watch.",
-                hint="Move it away; a new one is made at the next start.",
-                path=self.path,
-            )
-        return version
 
-    def copy_to(self, target: Path, should_stop: Callable[[], bool] = lambda: False) -> Path:
-        """Copy the database, as it is at this moment, to a file; returns its path.
+    @abstractmethod
+    def set_version(self, version: int) -> None:
+        """Keep the schema's version."""
 
-        Raises:
-            JobCancelled: `should_stop`, which is asked often, said so; there is no copy.
-        """
-        half = target.with_name(target.name + HALF)
-        with _plain_errors(target), self._writing.held():
-            try:
-                half.unlink(missing_ok=True)
-                with closing(sqlite3.connect(half)) as copy:
-                    self._file.copy_to(copy, should_stop)
-                with half.open("rb+") as written:
-                    os.fsync(written.fileno())
-                half.replace(target)
-            finally:
-                half.unlink(missing_ok=True)
-        return target
+    @abstractmethod
+    def copy_aside(self, version: int) -> None:
+        """Copy the database before its schema is changed, where that is ours to do."""
 
+    @abstractmethod
     def touch(self, key: str, value: str, *, timeout_s: float) -> None:
         """Write a small value of `meta` through a connection of its own, which waits less long.
 
         Raises:
             StoreError: It cannot be written.
         """
-        writing = WriterLock(self._writing.path, needed=needs_single_writer(), timeout_s=timeout_s)
-        with _plain_errors(self.path), writing.held():
-            self._assert_still_there()
-            with closing(sqlite3.connect(self.path, timeout_s, isolation_level=None)) as own:
-                own.execute("PRAGMA synchronous = NORMAL")
-                own.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
 
+    @abstractmethod
     def damage(self) -> list[str]:
-        """Look for damage in the whole file; returns what was found, nothing when it is sound."""
-        found = [str(row[0]) for row in self.rows("PRAGMA quick_check")]
-        return [] if found == ["ok"] else found
+        """Look for damage in the whole database; returns what was found."""
 
-    def _assert_still_there(self) -> None:
-        # SQLite goes on writing into a file that was deleted, and nobody would ever read it.
-        if _identity(self.path) != self._identity:
-            raise StoreCorrupt(
-                "The database was deleted or replaced while it was in use.",
-                hint="Restart dubarr-watch.",
-                path=self.path,
-            )
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """Return how much disk it takes."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Close every thread's connection."""
 
-@contextmanager
-def opening_lock(path: Path) -> Iterator[None]:
-    """Hold the lock under which a database is created and migrated, one process at a time."""
-    with _plain_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
+    @abstractmethod
+    def contains(self, text: str, part: str) -> str:
+        """Return a condition in SQL: whether one text holds another."""
+
+    @abstractmethod
+    def json_number(self, column: str, name: str) -> str:
+        """Return SQL for a number in the object that a column holds as JSON, or NULL."""
+
+    @abstractmethod
+    def json_pairs(self, column: str, name: str) -> str:
+        """Return SQL for a table of `key` and `value`: an object in that a column holds."""
 
 
-class _Sqlite(peewee.SqliteDatabase):
-    """peewee's SQLite with a connection for each thread, all of which can be closed at once."""
-
-    def __init__(self, path: Path) -> None:
-        self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
-        self._open_lock = threading.Lock()
-        super().__init__(
-            os.fspath(path),
-            pragmas={"synchronous": "FULL", "foreign_keys": 1},
-            # The write lock is taken at the start of a transaction: a read lock that becomes one
-            # midway fails without waiting when another process wrote in between.
-            lock_type="IMMEDIATE",
-            timeout=BUSY_TIMEOUT_S,
-            check_same_thread=False,  # so that close_all may close what other threads opened
-        )
-
-    def _connect(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = super()._connect()  # type: ignore[misc]  # not in stubs
-        with self._open_lock:
-            # A thread that ended cannot close its own.
-            for thread, left in self._open:
-                if not thread.is_alive():
-                    left.close()
-            self._open = [kept for kept in self._open if kept[0].is_alive()]
-            self._open.append((threading.current_thread(), connection))
-        return connection
-
-    def rows(self, sql: str, values: tuple[object, ...]) -> list[Any]:
-        return list(self.execute_sql(sql, values).fetchall())  # type: ignore[no-untyped-call]
-
-    def copy_to(self, copy: sqlite3.Connection, should_stop: Callable[[], bool]) -> None:
-        own: sqlite3.Connection = self.connection()  # type: ignore[no-untyped-call]
-
-        def on_pages(status: int, remaining: int, total: int) -> None:
-            if should_stop():
-                raise JobCancelled("Stopped.")
-
-        own.execute("BEGIN")
-        try:
-            own.execute("SELECT 1 FROM sqlite_master").fetchone()  # this moment for all pages
-            own.backup(copy, pages=_PAGES_AT_ONCE, progress=on_pages)
-        finally:
-            own.execute("ROLLBACK")
-
-    def close_all(self) -> None:
-        with self._open_lock:
-            for _, connection in self._open:
-                connection.close()
-            self._open = []
-        self.dispose()
-
-
-@contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system say into errors that a user can act on."""
-    try:
-        yield
-    except (peewee.PeeweeException, sqlite3.Error, OSError) as error:
-        raise _plain_error(error, path) from error
-
-
-def _plain_error(error: Exception, path: Path) -> StoreError | NotWritable | DiskFull:
-    # A full disk ends a transaction by itself; taking it back once more is the second error.
-    while "no transaction is active" in str(error) and isinstance(error.__context__, Exception):
-        error = error.__context__
-    if isinstance(error, StoreError | NotWritable | DiskFull):
-        return error
-    said = str(error).lower()
-    if "not a database" in said or "malformed" in said or "encrypted" in said:
-        return StoreCorrupt(
-            "The database is damaged.",
-            hint="Put a copy back: dubarr-watch restore. Without one, move it away and restart: "
-            "videos and finished tracks are not touched, only the history is lost.",
-            path=path,
-        )
-    out_of_quota = "disk i/o error" in said and lack_of_space(error, path.parent)
-    if "disk is full" in said or "no space left" in said or out_of_quota:
-        return DiskFull("The disk that holds the database is full.", hint="Free some.", path=path)
-    if isinstance(error, OSError) or "readonly" in said or "unable to open" in said:
-        return NotWritable(
-            "The database cannot be opened for writing.",
-            hint="CONFIG_DIR must be a folder that dubarr-watch may write to.",
-            path=path,
-        )
-    if "foreign key" in said:
-        return NotInStore("What this belongs to is not known, or was forgotten meanwhile.")
-    if "locked" in said or "busy" in said:
-        return StoreError(
-            f"The database was kept locked by another process for {BUSY_TIMEOUT_S:.0f} seconds.",
-            hint="End whatever else has it open.",
-            path=path,
-        )
-    return StoreError(f"The database failed: {error}.", path=path)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+def told_too_new(version: int, newest: int) -> str:
+    """Return in words why a database is refused."""
+    return f"The database has version {version}, this program knows versions up to {newest}."

@@ -30,7 +30,24 @@ class TextField(peewee.TextField):
 
     def db_value(self, value: Any) -> str | None:
         """Return the text with what no encoder can write as escapes."""
-        return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
+        if value is None:
+            return None
+        text = str(value).encode("utf-8", "backslashreplace").decode()
+        return text.replace("\0", "\\x00")  # PostgreSQL keeps none
+
+
+class FlagField(peewee.Field):
+    """True or false as 1 or 0, so that SQL written by hand is the same for every database."""
+
+    field_type = "INTEGER"
+
+    def db_value(self, value: Any) -> int | None:
+        """Return the number of a flag."""
+        return None if value is None else int(bool(value))
+
+    def python_value(self, value: Any) -> bool | None:
+        """Return the flag of a number."""
+        return None if value is None else bool(value)
 
 
 class TimeField(peewee.Field):

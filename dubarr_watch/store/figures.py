@@ -10,12 +10,15 @@ from dubarr_watch.store.database import Database
 Sum = tuple[int, float]
 """How many, and their sum."""
 
+_SUM = "SUM(CAST(one.value AS DOUBLE PRECISION))"
+
 
 class Figures:
-    """Sums; each is one question to SQLite, which answers within milliseconds."""
+    """Sums; each is one question to the database, which answers within milliseconds."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._factor = database.json_number("NULLIF(summary, '')", "real_time_factor")
 
     def jobs(self) -> list[tuple[str, str, int]]:
         """Return (state, reason in words, how many)."""
@@ -25,8 +28,8 @@ class Figures:
     def stage_seconds(self) -> dict[str, Sum]:
         """Return runs and seconds by stage, of all tracks whose job is kept."""
         rows = self._database.rows(
-            "SELECT one.key, COUNT(*), SUM(one.value) FROM results,"
-            " json_each(results.summary, '$.stage_seconds') AS one"
+            f"SELECT one.key, COUNT(*), {_SUM} FROM results,"  # noqa: S608
+            f" {self._database.json_pairs('results.summary', 'stage_seconds')} AS one"
             " WHERE results.summary <> '' GROUP BY one.key"
         )
         return {stage: (int(count), float(seconds)) for stage, count, seconds in rows}
@@ -38,15 +41,15 @@ class Figures:
             tracks: How many of the newest tracks count.
         """
         rows = self._database.rows(
-            "SELECT json_extract(summary, '$.stage_seconds'),"
-            " json_extract(summary, '$.real_time_factor') AS factor FROM results"
-            " WHERE summary <> '' AND factor > 0 ORDER BY finished_at DESC LIMIT ?",
+            f"SELECT summary FROM results WHERE {self._factor} > 0"  # noqa: S608
+            " ORDER BY finished_at DESC LIMIT ?",
             tracks,
         )
         sums: dict[str, float] = {}
-        for stages, factor in rows:
-            seconds: dict[str, float] = json.loads(stages)
-            an_hour = 3600 * factor / max(sum(seconds.values()), 1e-9)
+        for (text,) in rows:
+            summary = json.loads(text)
+            seconds: dict[str, float] = summary["stage_seconds"]
+            an_hour = 3600 * summary["real_time_factor"] / max(sum(seconds.values()), 1e-9)
             for stage, taken in seconds.items():
                 sums[stage] = sums.get(stage, 0.0) + an_hour * taken
         return {stage: total / len(rows) for stage, total in sums.items()}, len(rows)
@@ -54,7 +57,7 @@ class Figures:
     def real_time_factor(self) -> Sum:
         """Return tracks and the sum of their real-time factors."""
         ((count, total),) = self._database.rows(
-            "SELECT COUNT(*), TOTAL(json_extract(summary, '$.real_time_factor')) FROM results"
+            f"SELECT COUNT(*), COALESCE(SUM({self._factor}), 0) FROM results"  # noqa: S608
             " WHERE summary <> ''"
         )
         return int(count), float(total)
@@ -62,8 +65,8 @@ class Figures:
     def lines(self) -> dict[str, int]:
         """Return lines by outcome, of all tracks whose job is kept."""
         rows = self._database.rows(
-            "SELECT one.key, SUM(one.value) FROM results,"
-            " json_each(results.summary, '$.outcomes') AS one"
+            f"SELECT one.key, {_SUM} FROM results,"  # noqa: S608
+            f" {self._database.json_pairs('results.summary', 'outcomes')} AS one"
             " WHERE results.summary <> '' GROUP BY one.key"
         )
         return {outcome: int(count) for outcome, count in rows}

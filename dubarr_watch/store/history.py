@@ -13,11 +13,11 @@ from dubarr_watch.store.jobs import Jobs
 _OLD_JOBS = """
 SELECT old.id FROM jobs AS old JOIN videos ON videos.id = old.video_id
 WHERE old.finished_at < ? AND old.owner = '' AND old.state NOT IN ('queued', 'waiting', 'running')
-AND (videos.missing OR EXISTS (
+AND (videos.missing = 1 OR EXISTS (
     SELECT 1 FROM jobs AS later WHERE later.video_id = old.video_id AND later.id > old.id
     AND later.state = old.state AND later.languages = old.languages
-    AND (later.request_id IS old.request_id OR NOT EXISTS (
-        SELECT 1 FROM requests WHERE requests.id = old.request_id AND requests.open))))
+    AND (COALESCE(later.request_id, 0) = COALESCE(old.request_id, 0) OR NOT EXISTS (
+        SELECT 1 FROM requests WHERE requests.id = old.request_id AND requests.open = 1))))
 ORDER BY old.id
 """
 
@@ -41,7 +41,7 @@ class History:
             self._jobs.forget(job)
         for statement in (
             "DELETE FROM notifications WHERE outcome != 'pending' AND at < ?",
-            "DELETE FROM requests WHERE NOT open AND created_at < ?",
+            "DELETE FROM requests WHERE open = 0 AND created_at < ?",
         ):
             self._database.execute(statement, moment)
         return jobs

@@ -32,6 +32,11 @@ class JobViews:
             raise NotInStore(f"There is no job {job_id}.")
         return job_record(row)
 
+    def cancel_requested(self, job_id: int) -> bool:
+        """Tell whether a job should stop: somebody asked for it, or it is not running any more."""
+        job = self.get(job_id)
+        return job.cancel_requested or job.state is JobState.CANCELLED
+
     def find(self, id_or_path: int | str | Path) -> JobRecord | None:
         """Return the job that a person means by an id or a video's path.
 

@@ -62,6 +62,7 @@ class Jobs(JobViews, JobOrder, JobResults):
             raise ValueError("a job needs languages and a state in which it has not started")
         languages = tuple(dict.fromkeys(languages))
         with self._database.transaction():
+            self._lock(Job.video == video_id)
             if state.ended:
                 return self._keep_ended(video_id, languages, options, request_id, state, reason)
             fitting = [job for job in reversed(self.for_video(video_id)) if _does(job, options)]
@@ -89,11 +90,11 @@ class Jobs(JobViews, JobOrder, JobResults):
             owner: Id of the process that runs it; see `owners`.
             lease_s: How long others wait for its next sign of life; see `claims`.
         """
-        queued = Job.select().where(Job.state == JobState.QUEUED).order_by(*IN_ORDER)
+        queued = Job.select(Job.id).where(Job.state == JobState.QUEUED).order_by(*IN_ORDER)
         if self._database.first(queued) is None:  # an idle worker takes no write lock
             return None
-        with self._database.transaction():
-            row = self._database.first(queued)
+        with self._database.transaction(alone=False):
+            row = self._database.first(self._database.locking(queued, skip=True))
             return None if row is None else self._start(row.id, owner, lease_s)
 
     def claim_job(self, job_id: int, owner: str, *, lease_s: float = LEASE_S) -> JobRecord:
@@ -102,7 +103,7 @@ class Jobs(JobViews, JobOrder, JobResults):
         Raises:
             IllegalTransition: It is running or has ended.
         """
-        with self._database.transaction():
+        with self._database.transaction(alone=False):
             self._must_be(job_id, _NOT_STARTED, "started")
             return self._start(job_id, owner, lease_s)
 
@@ -140,6 +141,7 @@ class Jobs(JobViews, JobOrder, JobResults):
         if not state.ended:
             raise ValueError(f"a job does not end {state}")
         with self._database.transaction():
+            self._lock(Job.id == job_id)
             job = self.get(job_id)
             if job.state is JobState.CANCELLED:
                 return job
@@ -202,6 +204,7 @@ class Jobs(JobViews, JobOrder, JobResults):
             IllegalTransition: It has ended.
         """
         with self._database.transaction():
+            self._lock(Job.id == job_id)
             job = self.get(job_id)
             if job.state is JobState.RUNNING:
                 self._set(job_id, cancel_requested=True, reason=reason)
@@ -209,11 +212,6 @@ class Jobs(JobViews, JobOrder, JobResults):
                 self._must_be(job_id, _NOT_STARTED, "cancelled")
                 self._end(job_id, JobState.CANCELLED, reason)
             return self.get(job_id)
-
-    def cancel_requested(self, job_id: int) -> bool:
-        """Tell whether a job should stop: somebody asked for it, or it is not running any more."""
-        job = self.get(job_id)
-        return job.cancel_requested or job.state is JobState.CANCELLED
 
     def retry(self, job_id: int) -> JobRecord:
         """Queue an ended job again, its attempts forgotten, its checkpoints kept.
@@ -311,7 +309,12 @@ class Jobs(JobViews, JobOrder, JobResults):
     def _set(self, job_id: int, **values: Any) -> None:
         self._database.run(Job.update(**values).where(Job.id == job_id))
 
+    def _lock(self, which: Any) -> None:
+        """Keep jobs from being claimed until the transaction ends."""
+        self._database.all(self._database.locking(Job.select(Job.id).where(which)))
+
     def _must_be(self, job_id: int, states: Sequence[JobState], to_be: str) -> JobRecord:
+        self._lock(Job.id == job_id)
         job = self.get(job_id)
         if job.state not in states:
             raise IllegalTransition(f"Job {job_id} is {job.state} and cannot be {to_be}.")

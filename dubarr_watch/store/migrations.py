@@ -22,19 +22,23 @@ def migrate(database: Database, migrations: Sequence[Migration]) -> None:
     """Bring an opened database to the last version, one transaction a step.
 
     A new one is made in a single transaction: an onlooker sees nothing of it, or all. One that
-    already holds something is copied aside first, as `<name>.v<version>.bak`.
+    already holds something is copied aside first, where it is a file of ours.
 
     Raises:
         StoreTooNew: A newer program wrote it.
     """
-    version = database.version(newest=len(migrations))
-    if 0 < version < len(migrations):
-        database.copy_to(database.path.with_name(f"{database.path.name}.v{version}.bak"))
+    newest = len(migrations)
+    version = database.version(newest=newest)
+    if 0 < version < newest:
+        database.copy_aside(version)
     with nullcontext() if version else database.transaction():
-        for number in range(version, len(migrations)):
+        while True:
             with database.transaction():
-                migrations[number](database)
-                database.execute(f"PRAGMA user_version = {number + 1}")
+                done = database.version(newest=newest)  # another program may do the same
+                if done == newest:
+                    return
+                migrations[done](database)
+                database.set_version(done + 1)
 
 
 def _first_release(database: Database) -> None:

@@ -1,8 +1,5 @@
 # ruff: noqa: D106  peewee wants a class Meta in each model; there is nothing to say about it
-"""The tables as peewee sees them; never seen outside the store.
-
-Bound to no database: each query runs through a `Database`. `migrations.py` makes the tables.
-"""
+"""The tables as peewee sees them, bound to no database; `migrations.py` makes them."""
 
 from __future__ import annotations
 
@@ -10,14 +7,17 @@ from typing import Any
 
 import peewee
 
-from dubarr_watch.store.fields import PathField, TextField, TimeField
+from dubarr_watch.store.fields import FlagField, PathField, TextField, TimeField
 
 
 class _Row(peewee.Model):
     @classmethod
     def put(cls, **values: Any) -> Any:
         """Return the query that inserts a row, in place of one with the same key."""
-        return cls.replace(**values)  # type: ignore[no-untyped-call]  # the stubs leave it out
+        key = cls._meta.get_primary_keys()  # type: ignore[no-untyped-call]  # not in the stubs
+        named = {field.name for field in key}
+        others = [cls._meta.combined[name] for name in values if name not in named]
+        return cls.insert(**values).on_conflict(conflict_target=key, preserve=others)
 
 
 class Meta(_Row):
@@ -42,7 +42,7 @@ class Video(_Row):
     mtime_ns: Any = peewee.BigIntegerField()
     fingerprint: Any = TextField()
     state: Any = TextField()
-    missing: Any = peewee.BooleanField()
+    missing: Any = FlagField()
     note: Any = TextField()
     seen_at: Any = TimeField()
     search: Any = TextField()
@@ -57,14 +57,14 @@ class Request(_Row):
 
     id: Any = peewee.AutoField()
     target: Any = PathField()
-    for_folder: Any = peewee.BooleanField()
+    for_folder: Any = FlagField()
     languages: Any = TextField()
     mode: Any = TextField()
     style: Any = TextField()
-    again: Any = peewee.BooleanField()
+    again: Any = FlagField()
     priority: Any = TextField()
     marker: Any = PathField(null=True)
-    open: Any = peewee.BooleanField()
+    open: Any = FlagField()
     created_at: Any = TimeField()
 
     class Meta:
@@ -80,7 +80,7 @@ class Job(_Row):
     languages: Any = TextField()
     mode: Any = TextField()
     style: Any = TextField()
-    again: Any = peewee.BooleanField()
+    again: Any = FlagField()
     priority: Any = TextField()
     rank: Any = peewee.IntegerField()
     place: Any = peewee.IntegerField(null=True)
@@ -91,7 +91,7 @@ class Job(_Row):
     stage: Any = TextField()
     progress: Any = peewee.FloatField()
     eta_s: Any = peewee.FloatField(null=True)
-    cancel_requested: Any = peewee.BooleanField()
+    cancel_requested: Any = FlagField()
     owner: Any = TextField()
     token: Any = peewee.BigIntegerField()
     lease_until: Any = TimeField(null=True)
@@ -265,7 +265,7 @@ class Term(_Row):
     key: Any = TextField()
     source: Any = TextField()
     spoken: Any = TextField()
-    by_person: Any = peewee.BooleanField()
+    by_person: Any = FlagField()
     decided_at: Any = TimeField()
 
     class Meta:

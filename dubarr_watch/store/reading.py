@@ -11,30 +11,35 @@ import sqlite3
 from pathlib import Path
 
 import peewee
+from pydantic import SecretStr
 
 from dubarr_watch.errors import StoreError
-from dubarr_watch.store.database import BUSY_TIMEOUT_S, Database, _identity, _plain_errors, _Sqlite
+from dubarr_watch.store.changes import ChangeCounter
+from dubarr_watch.store.database import BUSY_TIMEOUT_S
 from dubarr_watch.store.migrations import MIGRATIONS
+from dubarr_watch.store.opening import server
 from dubarr_watch.store.single_writer import WriterLock
+from dubarr_watch.store.sqlite import Sqlite, SqliteFile, identity, plain_errors
 from dubarr_watch.store.store import Store
 
 
-def open_for_reading(path: Path) -> Store | None:
+def open_for_reading(where: Path | SecretStr) -> Store | None:
     """Open a database to look at it; nothing when there is none yet.
 
     Every method of the returned store that writes raises NotWritable.
 
     Args:
-        path: The file; CONFIG_DIR/dubarr.db.
+        where: See `Store.open`.
 
     Raises:
+        StoreUnreachable: The server does not answer.
         StoreCorrupt: It is damaged or no database of ours.
         StoreTooNew: A newer program wrote it.
         StoreError: An older program wrote it, and it was not brought up to date yet.
     """
-    if not path.exists():
+    if isinstance(where, Path) and not where.exists():
         return None
-    database = _ReadOnly(path)
+    database = _ReadOnly(where) if isinstance(where, Path) else server(where, reading=True)
     try:
         newest = len(MIGRATIONS)
         version = database.version(newest=newest)
@@ -45,7 +50,7 @@ def open_for_reading(path: Path) -> Store | None:
             raise StoreError(
                 f"The database is of version {version}; this program needs version {newest}.",
                 hint="Start the daemon once: it brings the database up to date.",
-                path=path,
+                path=database.file,
             )
     except BaseException:
         database.close()
@@ -53,16 +58,17 @@ def open_for_reading(path: Path) -> Store | None:
     return Store(database)
 
 
-class _ReadOnly(Database):
+class _ReadOnly(SqliteFile):
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.file = self.path = path
+        self._changes = ChangeCounter(path, lambda: plain_errors(path))
         self._writing = WriterLock(path, needed=False, timeout_s=0)
-        with _plain_errors(path):
+        with plain_errors(path):
             self._file = _connected(path)
-            self._identity = _identity(path)
+            self._identity = identity(path)
 
 
-class _ReadOnlySqlite(_Sqlite):
+class _ReadOnlySqlite(Sqlite):
     """A connection that SQLite itself keeps from writing."""
 
     def __init__(self, path: Path, query: str) -> None:
@@ -76,7 +82,7 @@ class _ReadOnlySqlite(_Sqlite):
         )
 
 
-def _connected(path: Path) -> _Sqlite:
+def _connected(path: Path) -> Sqlite:
     """Return a connection that reads.
 
     A write-ahead log needs a file of shared memory beside it, which nobody can make in a folder
@@ -97,7 +103,7 @@ def _connected(path: Path) -> _Sqlite:
     return _tried(path, "immutable=1")
 
 
-def _tried(path: Path, query: str) -> _Sqlite:
+def _tried(path: Path, query: str) -> Sqlite:
     file = _ReadOnlySqlite(path, query)
     try:
         file.rows("PRAGMA user_version", ())

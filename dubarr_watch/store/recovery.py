@@ -44,7 +44,9 @@ class Recovery:
             if self._database.first(Job.select(Job.id).where(condition)) is None:
                 continue
             with self._database.transaction():
-                if self._database.first(Job.select(Job.id).where(condition)) is not None:
+                # A worker that gives a file its name just now keeps the job until that is done.
+                free = self._database.locking(Job.select(Job.id).where(condition), skip=True)
+                if self._database.first(free) is not None:
                     self._database.run(Job.update(token=Job.token + 1).where(same))
                     recovered.append(self._take_back(row.id, max_attempts, event))
         return recovered

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
+
+from pydantic import SecretStr
 
 from dubarr_watch.store.backups import Backups
 from dubarr_watch.store.browsing import Browsing
-from dubarr_watch.store.changes import ChangeCounter
 from dubarr_watch.store.checkpoints import Checkpoints
 from dubarr_watch.store.claims import Claims, Fenced
-from dubarr_watch.store.database import Database, opening_lock
+from dubarr_watch.store.database import Database
 from dubarr_watch.store.fields import utc_now
 from dubarr_watch.store.figures import Figures
 from dubarr_watch.store.glossary import Glossary
@@ -24,6 +25,7 @@ from dubarr_watch.store.leases import Leases, Needs
 from dubarr_watch.store.meta import MetaValues
 from dubarr_watch.store.migrations import MIGRATIONS, Migration, migrate
 from dubarr_watch.store.notifications import Notifications
+from dubarr_watch.store.opening import opened
 from dubarr_watch.store.outputs import Outputs
 from dubarr_watch.store.people import People
 from dubarr_watch.store.recovery import Recovery
@@ -34,7 +36,7 @@ from dubarr_watch.store.videos import Videos
 
 
 class Store:
-    """The durable truth, in one SQLite file; build it with `Store.open`.
+    """The durable truth, in one database; build it with `Store.open`.
 
     Every method may be called from any thread, and by several processes at once. Each is one
     transaction, on disk when it returns (`jobs.progress` alone may be lost with the power).
@@ -63,7 +65,6 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._changes = ChangeCounter(database.path)
         self.videos = Videos(database)
         self.browsing = Browsing(database)
         self.figures = Figures(database)
@@ -86,35 +87,36 @@ class Store:
         self.spoken = SpokenLanguages(database)
 
     @classmethod
-    def open(cls, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Store:
+    def open(
+        cls, where: Path | SecretStr, *, migrations: Sequence[Migration] = MIGRATIONS
+    ) -> Store:
         """Open the database, made or migrated when that is needed.
 
         Args:
-            path: The file; CONFIG_DIR/dubarr.db.
+            where: The SQLite file, or the URL of a PostgreSQL server's database.
             migrations: The schema's versions, oldest first.
 
         Raises:
             StoreCorrupt: It is damaged or no database of ours.
             StoreTooNew: A newer program wrote it.
             NotWritable: It or its folder cannot be written.
+            StoreUnreachable: The server does not answer.
         """
-        with opening_lock(path):
-            database = Database(path)
-            try:
-                migrate(database, migrations)
-            except BaseException:
-                database.close()
-                raise
+        with opened(where) as database:
+            migrate(database, migrations)
         return cls(database)
 
     def close(self) -> None:
         """Close every thread's connection; the store cannot be used afterwards."""
-        self._changes.close()
         self._database.close()
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Make several calls one transaction: all of them happen, or none."""
-        return self._database.transaction()
+    def transaction(self, *, alone: bool = True) -> AbstractContextManager[None]:
+        """Make several calls one transaction: all of them happen, or none.
+
+        Args:
+            alone: Nobody else's runs meanwhile; see `Database`.
+        """
+        return self._database.transaction(alone=alone)
 
     def under(self, job_id: int, token: int) -> Store:
         """Return this store as the worker of a job uses it; closed with this one.
@@ -126,11 +128,11 @@ class Store:
             job_id: The job.
             token: `JobRecord.token` as the worker's claim returned it.
         """
-        return Store(Fenced(self._database, job_id, token))
+        return Store(cast(Database, Fenced(self._database, job_id, token)))
 
     def changes(self) -> int:
         """Return a number that changes whenever anybody, in any process, has written."""
-        return self._changes.read()
+        return self._database.changes()
 
     def touch(self, *, timeout_s: float) -> None:
         """Make sure that the database can be written, now.
@@ -142,8 +144,12 @@ class Store:
         self._database.touch("touched", utc_now().isoformat(), timeout_s=timeout_s)
 
     def damage(self) -> list[str]:
-        """Look for damage in the whole file; returns what was found, nothing when it is sound."""
+        """Look for damage in the whole database; returns what was found."""
         return self._database.damage()
+
+    def size_bytes(self) -> int:
+        """Return how much disk the database takes."""
+        return self._database.size_bytes()
 
     def __enter__(self) -> Self:
         return self

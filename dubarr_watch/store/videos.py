@@ -168,6 +168,9 @@ class Videos:
         """
         with self._database.transaction():
             running = Job.select().where((Job.video == video_id) & (Job.state == JobState.RUNNING))
+            self._database.all(
+                self._database.locking(Job.select(Job.id).where(Job.video == video_id))
+            )
             if (job := self._database.first(running)) is not None:
                 raise IllegalTransition(f"Job {job.id} of it is running.", hint="Cancel it first.")
             if not self._database.run(Video.delete().where(Video.id == video_id)):

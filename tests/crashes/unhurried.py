@@ -12,17 +12,17 @@ from pathlib import Path
 
 from dubarr_watch.cli import main
 from dubarr_watch.engines import catalog
-from dubarr_watch.store import database
-from dubarr_watch.store.database import Database
+from dubarr_watch.store import sqlite
+from dubarr_watch.store.sqlite import SqliteFile
 
 PAGE_S = 0.25
 
 
 def run() -> None:
     """Run the program with its own arguments, the first one aside."""
-    listing, copy_to = catalog.ModelList.load(Path(sys.argv.pop(1))), Database.copy_to
+    listing, copy_to = catalog.ModelList.load(Path(sys.argv.pop(1))), SqliteFile.copy_to
 
-    def copy_slowly(self: Database, target: Path, should_stop: Callable[[], bool]) -> Path:
+    def copy_slowly(self: SqliteFile, target: Path, should_stop: Callable[[], bool]) -> Path:
         def asked() -> bool:
             time.sleep(PAGE_S)
             return should_stop()
@@ -30,8 +30,8 @@ def run() -> None:
         return copy_to(self, target, asked)
 
     catalog.models_of = lambda settings: listing
-    Database.copy_to = copy_slowly  # type: ignore[assignment,method-assign]
-    database._PAGES_AT_ONCE = 1
+    SqliteFile.copy_to = copy_slowly  # type: ignore[assignment,method-assign]
+    sqlite._PAGES_AT_ONCE = 1
     main()
 
 

@@ -14,19 +14,19 @@ from dubarr_watch.store.backups import backup_folder, copies, restore
 from tests.store.conftest import a_job, a_video
 
 
-def test_the_newest_three_are_kept(store: Store, database: Path) -> None:
+def test_the_newest_three_are_kept(in_file: Store, database: Path) -> None:
     for day in ("2026-01-30", "2026-01-31", "2026-02-01", "2026-02-02"):
-        a_video(store, f"{day}.mkv")
-        store.backups.make(day)
+        a_video(in_file, f"{day}.mkv")
+        in_file.backups.make(day)
     names = [f"dubarr-{day}.db" for day in ("2026-02-02", "2026-02-01", "2026-01-31")]
     assert [path.name for path in copies(database)] == names
     assert sorted(path.name for path in backup_folder(database).iterdir()) == sorted(names)
 
 
-def test_a_second_copy_of_a_day_replaces_the_first(store: Store, database: Path) -> None:
-    store.backups.make("2026-01-30")
-    a_video(store)
-    store.backups.make("2026-01-30")
+def test_a_second_copy_of_a_day_replaces_the_first(in_file: Store, database: Path) -> None:
+    in_file.backups.make("2026-01-30")
+    a_video(in_file)
+    in_file.backups.make("2026-01-30")
     (copy,) = copies(database)
     with Store.open(copy) as copied:
         assert copied.videos.by_path(Path("/videos/Film.mkv")) is not None

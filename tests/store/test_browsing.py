@@ -10,7 +10,7 @@ import pytest
 from dubarr_watch.store import Store
 from dubarr_watch.store.browsing import VideoFilter
 from dubarr_watch.store.records import JobState, OutputRecord
-from tests.store.conftest import a_job, a_video
+from tests.store.conftest import a_job, a_video, sqlite_file
 
 VIDEOS = 20_000
 
@@ -68,7 +68,7 @@ def test_a_page_of_twenty_thousand_asks_as_little_as_one_of_ten(
 ) -> None:
     """With as many questions to SQLite as a page of ten takes."""
     asking: list[str] = []
-    connection = large._database._file.connection()  # type: ignore[no-untyped-call]
+    connection = sqlite_file(large).connection()
     connection.set_trace_callback(asking.append)
     page = large.browsing.page(root=Path("/videos"), limit=50, **asked)  # type: ignore[arg-type]
     ids = [video.id for video in page.videos]
@@ -88,7 +88,7 @@ def test_a_page_of_twenty_thousand_asks_as_little_as_one_of_ten(
 def test_a_page_is_read_in_order_and_not_sorted(large: Store, which: VideoFilter) -> None:
     """The index on paths gives it; a sort would take all videos for each page."""
     asking: list[str] = []
-    connection = large._database._file.connection()  # type: ignore[no-untyped-call]
+    connection = sqlite_file(large).connection()
     connection.set_trace_callback(asking.append)
     large.browsing.page(which=which)
     connection.set_trace_callback(None)

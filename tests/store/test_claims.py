@@ -10,7 +10,12 @@ import pytest
 from dubarr_watch.errors import ClaimLost
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobRecord, JobState, OutputRecord
-from tests.store.conftest import a_job, a_video
+from tests.store.conftest import Where, a_job, a_video
+
+WAITS_FOR_THE_DISK = {
+    "sqlite": ("PRAGMA synchronous", 1, 2),
+    "postgresql": ("SHOW synchronous_commit", "off", "on"),
+}
 
 LONG_AGO_S = -1.0
 """A lease that has run out when it begins."""
@@ -155,21 +160,23 @@ def test_an_idle_process_writes_no_sign_of_life(store: Store) -> None:
     assert store.changes() == before
 
 
-def test_progress_of_a_worker_stays_unsynced(store: Store) -> None:
+@pytest.mark.parametrize("where", WAITS_FOR_THE_DISK, indirect=True)
+def test_progress_of_a_worker_stays_unsynced(store: Store, where: Where) -> None:
     """The question does not make a progress figure wait for the disk."""
+    asking, no, yes = WAITS_FOR_THE_DISK["sqlite" if isinstance(where, Path) else "postgresql"]
     job = store.jobs.claim_job(a_job(store).id, "me")
     seen: list[object] = []
     database = store._database
     run = database.run_unsynced
 
     def watched(query: object) -> int:
-        seen.append(database.rows("PRAGMA synchronous")[0][0])
+        seen.append(database.rows(asking)[0][0])
         return run(query)
 
     database.run_unsynced = watched  # type: ignore[method-assign]
     store.under(job.id, job.token).jobs.progress(job.id, "mix", 0.5, None)
-    assert seen == [1]
-    assert database.rows("PRAGMA synchronous") == [(2,)]
+    assert seen == [no]
+    assert database.rows(asking) == [(yes,)]
 
 
 def test_a_running_job_of_an_earlier_version_has_no_lease_to_run_out(store: Store) -> None:

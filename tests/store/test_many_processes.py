@@ -18,13 +18,13 @@ from dubarr_watch.errors import NotWritable
 from dubarr_watch.store import Store
 from dubarr_watch.store.owners import Owner, owner_is_alive, remove_dead_locks
 from dubarr_watch.store.records import JobOptions, JobRecord, JobState
-from tests.store.conftest import a_job, a_video
+from tests.store.conftest import Where, a_job, a_video, told
 
 _CLAIM_ALL = """
 import sys
-from pathlib import Path
 from dubarr_watch.store import Store
-with Store.open(Path(sys.argv[1])) as store:
+from tests.store.conftest import found
+with Store.open(found(sys.argv[1])) as store:
     print("ready", flush=True)
     sys.stdin.readline()
     while (job := store.jobs.claim("somebody")) is not None:
@@ -36,9 +36,9 @@ import sys, time
 from pathlib import Path
 from dubarr_watch.store import Store
 from dubarr_watch.store.owners import Owner
-config = Path(sys.argv[1])
-owner = Owner.acquire(config)
-store = Store.open(config / "dubarr.db")
+from tests.store.conftest import found
+owner = Owner.acquire(Path(sys.argv[1]))
+store = Store.open(found(sys.argv[2]))
 job = store.jobs.claim(owner.id)
 store.checkpoints.save_line(job.id, "es", 0, "k", "{}")
 print(owner.id, job.id, flush=True)
@@ -47,7 +47,7 @@ time.sleep(600)
 
 
 @contextmanager
-def _process(code: str, *arguments: Path) -> Iterator[subprocess.Popen[str]]:
+def _process(code: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdin=subprocess.PIPE,
@@ -85,13 +85,13 @@ def test_each_job_is_claimed_once_by_many_threads(store: Store) -> None:
     assert {job.attempts for job in store.jobs.running()} == {1}
 
 
-def test_each_job_is_claimed_once_by_many_processes(store: Store, database: Path) -> None:
+def test_each_job_is_claimed_once_by_many_processes(store: Store, where: Where) -> None:
     """The queue is safe across processes, the daemon's and the command line's."""
     ids = {a_job(store, name=str(number)).id for number in range(60)}
     with (
-        _process(_CLAIM_ALL, database) as one,
-        _process(_CLAIM_ALL, database) as two,
-        _process(_CLAIM_ALL, database) as three,
+        _process(_CLAIM_ALL, told(where)) as one,
+        _process(_CLAIM_ALL, told(where)) as two,
+        _process(_CLAIM_ALL, told(where)) as three,
     ):
         processes = (one, two, three)
         assert [_line(process) for process in processes] == ["ready"] * 3
@@ -122,13 +122,13 @@ def test_the_same_video_asked_for_at_once_is_one_job(store: Store) -> None:
 
 
 def test_a_job_whose_process_was_killed_goes_back_to_the_queue(
-    store: Store, database: Path
+    store: Store, where: Where, database: Path
 ) -> None:
     """After kill -9 it is queued again with its lines; while its process lives it is not."""
     config = database.parent
     job = a_job(store)
     alive = partial(owner_is_alive, config)
-    with _process(_CLAIM_ONE_AND_HANG, config) as process:
+    with _process(_CLAIM_ONE_AND_HANG, config, told(where)) as process:
         owner, job_id = _line(process).split()
         assert int(job_id) == job.id
         assert alive(owner)

@@ -16,7 +16,7 @@ import pytest
 from dubarr_watch.errors import NotWritable, StoreCorrupt, StoreError
 from dubarr_watch.store import Store
 from dubarr_watch.store.reading import open_for_reading
-from tests.store.conftest import a_job
+from tests.store.conftest import Where, a_job
 
 NOBODY = 65534
 
@@ -55,18 +55,18 @@ def test_where_there_is_no_database_there_is_nothing(database: Path) -> None:
     assert not database.parent.exists()
 
 
-def test_an_onlooker_sees_what_the_daemon_writes(store: Store, database: Path) -> None:
+def test_an_onlooker_sees_what_the_daemon_writes(store: Store, where: Where) -> None:
     """While it is open for writing elsewhere, and after every change."""
-    with open_for_reading(database) or pytest.fail("nothing there") as onlooker:
+    with open_for_reading(where) or pytest.fail("nothing there") as onlooker:
         assert onlooker.jobs.queue() == []
         job = a_job(store, "es")
         assert [seen.id for seen in onlooker.jobs.queue()] == [job.id]
 
 
-def test_an_onlooker_cannot_write(store: Store, database: Path) -> None:
+def test_an_onlooker_cannot_write(store: Store, where: Where) -> None:
     """Whatever it calls by mistake, SQLite refuses."""
     job = a_job(store, "es")
-    with open_for_reading(database) or pytest.fail("nothing there") as onlooker:
+    with open_for_reading(where) or pytest.fail("nothing there") as onlooker:
         with pytest.raises(NotWritable):
             onlooker.jobs.cancel(job.id)
         assert onlooker.jobs.get(job.id).state == "queued"

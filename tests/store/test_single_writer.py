@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dubarr_watch.errors import StoreError
-from dubarr_watch.store import Store, database
+from dubarr_watch.store import Store, sqlite
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.single_writer import WriterLock, needs_single_writer
 
@@ -47,7 +47,7 @@ def test_a_write_waits_for_the_process_that_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is written while another process holds the lock; then it is."""
-    monkeypatch.setattr(database, "needs_single_writer", lambda: True)
+    monkeypatch.setattr(sqlite, "needs_single_writer", lambda: True)
     with Store.open(tmp_path / "dubarr.db") as store:
         other = subprocess.Popen(
             [sys.executable, "-c", _HOLD, str(tmp_path / "dubarr.db.writing")],
@@ -72,8 +72,8 @@ def test_reading_waits_for_no_process_that_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even for the copy that is made each night."""
-    monkeypatch.setattr(database, "needs_single_writer", lambda: True)
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "needs_single_writer", lambda: True)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
     with Store.open(tmp_path / "dubarr.db") as store:
         held = WriterLock(tmp_path / "dubarr.db.writing", needed=True, timeout_s=1).held()
         with held:
@@ -93,8 +93,8 @@ def test_reading_waits_for_no_process_that_writes(
 def test_a_process_that_never_lets_go_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "needs_single_writer", lambda: True)
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "needs_single_writer", lambda: True)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
     with Store.open(tmp_path / "dubarr.db") as store:
         held = WriterLock(tmp_path / "dubarr.db.writing", needed=True, timeout_s=1).held()
         with held, pytest.raises(StoreError, match="kept locked by another process"):

@@ -8,8 +8,10 @@ import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from dubarr_watch.errors import (
     DiskFull,
@@ -23,19 +25,19 @@ from dubarr_watch.store import Store
 from dubarr_watch.store.database import Database
 from dubarr_watch.store.migrations import MIGRATIONS
 from dubarr_watch.store.models import TABLES
-from tests.store.conftest import a_job, a_video
+from tests.store.conftest import Where, a_job, a_video, told
 
 
 def _pragma(store: Store, name: str) -> object:
     return store._database.execute(f"PRAGMA {name}")[0][0]
 
 
-def test_what_is_kept_is_there_after_opening_again(database: Path) -> None:
+def test_what_is_kept_is_there_after_opening_again(where: Where) -> None:
     """What one process wrote the next one reads."""
-    with Store.open(database) as store:
+    with Store.open(where) as store:
         job = a_job(store, "es", "fr")
         store.meta.set("baseline", "yes")
-    with Store.open(database) as store:
+    with Store.open(where) as store:
         assert store.jobs.get(job.id) == job
         assert store.meta.get("baseline") == "yes"
 
@@ -49,10 +51,11 @@ def test_a_small_value_is_replaced_and_a_missing_one_is_the_default(store: Store
     assert store.meta.get("a") == "2"
 
 
-def test_every_thread_writes_ahead_synced_and_with_foreign_keys(store: Store) -> None:
+def test_every_thread_writes_ahead_synced_and_with_foreign_keys(in_file: Store) -> None:
     """A connection of another thread is set up as the first one is."""
     found: list[tuple[object, ...]] = []
     names = ("journal_mode", "synchronous", "foreign_keys")
+    store = in_file
     thread = threading.Thread(target=lambda: found.append(tuple(_pragma(store, n) for n in names)))
     thread.start()
     thread.join()
@@ -61,8 +64,9 @@ def test_every_thread_writes_ahead_synced_and_with_foreign_keys(store: Store) ->
     assert int(str(_pragma(store, "busy_timeout"))) >= 5000
 
 
-def test_progress_leaves_state_changes_synced(store: Store) -> None:
+def test_progress_leaves_state_changes_synced(in_file: Store) -> None:
     """Only the progress figure itself may be lost with the power."""
+    store = in_file
     a_job(store)
     job = store.jobs.claim("me")
     assert job is not None
@@ -70,13 +74,15 @@ def test_progress_leaves_state_changes_synced(store: Store) -> None:
     assert _pragma(store, "synchronous") == 2
 
 
-def test_connections_of_ended_threads_are_closed(store: Store) -> None:
+def test_connections_of_ended_threads_are_closed(store: Store, where: Where) -> None:
     """A daemon whose threads come and go does not collect open files."""
     for _ in range(20):
         thread = threading.Thread(target=store.jobs.counts)
         thread.start()
         thread.join()
-    assert len(store._database._file._open) <= 3
+    server: Any = store._database
+    kept = server._server if isinstance(where, SecretStr) else server._file
+    assert len(kept._open) <= 3
 
 
 def test_closing_closes_every_thread_s_connection(database: Path) -> None:
@@ -115,14 +121,20 @@ def test_a_block_that_fails_leaves_nothing(store: Store) -> None:
     assert len(store.jobs.queue()) == 1
 
 
-def test_the_models_are_what_the_migrations_make(store: Store) -> None:
+_COLUMNS = {
+    True: "SELECT tables.name, columns.name FROM sqlite_master AS tables,"
+    " pragma_table_info(tables.name) AS columns"
+    " WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'",
+    False: "SELECT table_name, column_name FROM information_schema.columns"
+    " WHERE table_schema = 'public'",
+}
+
+
+def test_the_models_are_what_the_migrations_make(store: Store, where: Where) -> None:
     """Every table and column that the code reads exists, and no other."""
-    made = {
-        name: {row[1] for row in store._database.execute(f"PRAGMA table_info({name})")}
-        for (name,) in store._database.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        )
-    }
+    made: dict[str, set[str]] = {}
+    for table, column in store._database.rows(_COLUMNS[isinstance(where, Path)]):
+        made.setdefault(table, set()).add(column)
     meant = {
         str(table._meta.table_name): {field.column_name for field in table._meta.sorted_fields}
         for table in TABLES
@@ -133,7 +145,7 @@ def test_the_models_are_what_the_migrations_make(store: Store) -> None:
 # The schema of the first release, by hand: never edited, so that a database of that release can
 # always be opened. Only what a test below reads is filled in.
 _ROWS_OF_THE_FIRST_RELEASE = (
-    "INSERT INTO videos VALUES (1, x'2f762fff', 5, 6, 'fp', 'arrived', 0, '',"
+    "INSERT INTO videos VALUES (1, ?, 5, 6, 'fp', 'arrived', 0, '',"
     " '2026-11-22T10:00:00.000000+00:00')",
     "INSERT INTO jobs VALUES (7, 1, NULL, 'es,fr', '', '', 0, 'normal', 1, 'queued', '', 0, '',"
     " 0.0, NULL, 0, '', '2026-11-22T10:00:00.000000+00:00', NULL, NULL)",
@@ -141,16 +153,15 @@ _ROWS_OF_THE_FIRST_RELEASE = (
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
-def test_rows_of_every_earlier_release_are_read(database: Path, version: int) -> None:
+def test_rows_of_every_earlier_release_are_read(fresh: Where, version: int) -> None:
     """A database as the first release wrote it opens after any of the later ones had it."""
-    with Store.open(database, migrations=MIGRATIONS[:1]):
+    with Store.open(fresh, migrations=MIGRATIONS[:1]) as first:
+        a_row_of_videos, a_row_of_jobs = _ROWS_OF_THE_FIRST_RELEASE
+        first._database.execute(a_row_of_videos, b"/v/\xff")
+        first._database.execute(a_row_of_jobs)
+    with Store.open(fresh, migrations=MIGRATIONS[:version]):
         pass
-    with closing(sqlite3.connect(database, isolation_level=None)) as raw:
-        for statement in _ROWS_OF_THE_FIRST_RELEASE:
-            raw.execute(statement)
-    with Store.open(database, migrations=MIGRATIONS[:version]):
-        pass
-    with Store.open(database) as store:
+    with Store.open(fresh) as store:
         job = store.jobs.get(7)
         assert (job.languages, bytes(job.video.path)) == (("es", "fr"), b"/v/\xff")
         assert job.video.audio is None
@@ -187,27 +198,27 @@ def test_a_new_database_is_not_copied_aside(database: Path) -> None:
     assert list(database.parent.glob("*.bak")) == []
 
 
-def test_a_migration_that_fails_changes_nothing(database: Path) -> None:
+def test_a_migration_that_fails_changes_nothing(fresh: Where) -> None:
     """The database stays at its version, usable by the program that it fits."""
-    with Store.open(database) as store:
+    with Store.open(fresh) as store:
         a_video(store)
     with pytest.raises(StoreError, match="midway"):
-        Store.open(database, migrations=(*MIGRATIONS, _add_then_fail))
-    with Store.open(database) as store:
+        Store.open(fresh, migrations=(*MIGRATIONS, _add_then_fail))
+    with Store.open(fresh) as store:
         assert len(store.videos.under(Path("/videos"))) == 1
-        assert _pragma(store, "user_version") == len(MIGRATIONS)
+        assert store._database.version(newest=99) == len(MIGRATIONS)
     # Half of it left behind would make the mended migration fail on a column that is there.
-    with Store.open(database, migrations=(*MIGRATIONS, _add_rating)) as store:
+    with Store.open(fresh, migrations=(*MIGRATIONS, _add_rating)) as store:
         assert store._database.execute("SELECT rating FROM videos") == [(3,)]
 
 
-def test_a_database_of_a_newer_program_is_refused(database: Path) -> None:
+def test_a_database_of_a_newer_program_is_refused(fresh: Where) -> None:
     """It is left as it is, and the error says what to do."""
     newest = len(MIGRATIONS)
-    with Store.open(database, migrations=(*MIGRATIONS, _add_rating)):
+    with Store.open(fresh, migrations=(*MIGRATIONS, _add_rating)):
         pass
     with pytest.raises(StoreTooNew, match=rf"version {newest + 1}.*up to {newest}.*newer"):
-        Store.open(database, migrations=MIGRATIONS)
+        Store.open(fresh, migrations=MIGRATIONS)
 
 
 @pytest.mark.parametrize(
@@ -248,8 +259,9 @@ def test_damage_inside_the_file_is_found(database: Path) -> None:
         assert found != []
 
 
-def test_a_database_deleted_while_in_use_is_an_error(store: Store, database: Path) -> None:
+def test_a_database_deleted_while_in_use_is_an_error(in_file: Store, database: Path) -> None:
     """What is written into a deleted file is lost, so nothing pretends to have written it."""
+    store = in_file
     for file in database.parent.glob("dubarr.db*"):
         file.unlink()
     with pytest.raises(StoreCorrupt, match="deleted or replaced while it was in use"):
@@ -273,23 +285,24 @@ def test_an_error_of_the_store_is_one_of_ours(store: Store) -> None:
 
 _OPEN_AND_WRITE = """
 import sys
-from pathlib import Path
 from dubarr_watch.store import Store
-with Store.open(Path(sys.argv[1])) as store:
+from tests.store.conftest import found
+with Store.open(found(sys.argv[1])) as store:
     for number in range(20):
         store.meta.set(f"{sys.argv[2]} {number}", "written")
 """
 
 
-def test_processes_that_open_a_fresh_database_at_once_all_write(database: Path) -> None:
+def test_processes_that_open_a_fresh_database_at_once_all_write(fresh: Where) -> None:
     """Neither creation nor writing fails because another process does the same."""
     processes = [
-        subprocess.Popen([sys.executable, "-c", _OPEN_AND_WRITE, database, str(n)])
+        subprocess.Popen([sys.executable, "-c", _OPEN_AND_WRITE, told(fresh), str(n)])
         for n in range(4)
     ]
     assert [process.wait(60) for process in processes] == [0] * 4
-    with Store.open(database) as store:
-        assert store._database.execute("SELECT COUNT(*) FROM meta") == [(80,)]
+    with Store.open(fresh) as store:
+        rows = store._database.rows("SELECT COUNT(*) FROM meta WHERE value = 'written'")
+        assert rows == [(80,)]
 
 
 def fill_in_one_transaction(store: Store) -> None:

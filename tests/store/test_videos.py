@@ -8,7 +8,7 @@ import pytest
 from dubarr_watch.errors import IllegalTransition, NotInStore
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import OutputRecord, VideoRecord, VideoState
-from tests.store.conftest import a_job, a_video
+from tests.store.conftest import Where, a_job, a_video
 
 ARRIVED, BASELINE, MISSING = VideoState.ARRIVED, VideoState.BASELINE, VideoState.MISSING
 
@@ -166,12 +166,16 @@ def test_ids_of_forgotten_videos_and_jobs_are_not_used_again(store: Store) -> No
     assert second.video.id > first.video.id
 
 
-def test_a_hundred_thousand_videos_are_gone_through_while_writing(store: Store) -> None:
+def test_a_hundred_thousand_videos_are_gone_through_while_writing(
+    store: Store, where: Where
+) -> None:
     """A library of any size is read in pieces, each video once, gone ones left out."""
+    raw = "CAST('/v/' || i AS BLOB)" if isinstance(where, Path) else "('/v/' || i)::bytea"
     store._database.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
-        " INSERT INTO videos SELECT i, CAST('/v/' || i AS BLOB), i, i, i, 'baseline', i % 10 = 0,"
-        " '', '2026-11-22T10:00:00.000000+00:00', '', NULL FROM n"
+        f" INSERT INTO videos SELECT i, {raw}, i, i, CAST(i AS TEXT), 'baseline',"
+        " CASE WHEN i % 10 = 0 THEN 1 ELSE 0 END, '', '2026-11-22T10:00:00.000000+00:00', '', NULL"
+        " FROM n"
     )
     seen = set()
     for path, size_bytes, mtime_ns in store.videos.known():
