@@ -22,8 +22,9 @@ was mixed to be talked over already: 3 dB are for the traces of voice that separ
 and few enough that music is not heard to breathe.
 """
 
-MAX_DUCK_DB = {"dub": 24.0, "voiceover": 10.0, "without voices": 24.0}
-"""How far it may go down where a line needs that; a voiceover leaves the original audible."""
+MAX_DUCK_DB = {"dub": 24.0, "voiceover": 16.0, "without voices": 24.0}
+"""How far it may go down where a line needs that to stand clear; a voiceover's original is audible
+there too, 10 LU below."""
 
 ATTACK_S = 0.15
 RELEASE_S = 0.4

@@ -44,6 +44,9 @@ TOLERANCES_LU = (0.4, 0.4, 0.45, 0.45, 0.45, 0.45)
 An encoder that leaves whole bands of a hissing film out moves the loudness in steps.
 """
 
+LEAST_DEPTH_LU = 10.0
+"""A voice that stands less clear of what lies under it gets a note; see `balance.CLEAR_LU`."""
+
 MAX_GAIN_DB = 40.0
 """A programme that is quieter than this calls for is noise or nothing, and stays quiet."""
 
@@ -101,7 +104,7 @@ class MixedTrack:
     Attributes:
         loudness: Of the encoded track.
         depth_lu: By how much the voice stands above the bed; see `Balance`.
-        notes: What a listener should know: that it is not as loud as it should be.
+        notes: What a listener should know: that it is not as loud or clear as it should be.
     """
 
     loudness: Loudness
@@ -148,7 +151,7 @@ def mix(
             # An original without any headroom is louder than peaks allow.
             goal_lufs = got.integrated_lufs
         if _is_right(got, goal_lufs, tolerance_lu):
-            return MixedTrack(_rounded(got), plan.depth_lu, _notes(got, asked_lufs))
+            return _told(got, plan, asked_lufs)
         if _stands_still([figures for _, figures in tries], goal_lufs):
             break
         # A limiter takes part of a gain back: what the last one has not brought is asked for anew.
@@ -159,7 +162,7 @@ def mix(
         if turn == last:
             break
     got = _settled(recipe, target, tries, goal_lufs, control)
-    return MixedTrack(_rounded(got), plan.depth_lu, _notes(got, asked_lufs))
+    return _told(got, plan, asked_lufs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +214,22 @@ def _settled(
     return _made(recipe, target, turn, control, first=False)
 
 
-def _notes(got: Loudness, asked_lufs: float) -> tuple[str, ...]:
-    """Return what is to be said of a loudness that was not reached."""
-    if abs(got.integrated_lufs - asked_lufs) <= max(TOLERANCES_LU) + METERS_DIFFER_DB / 2:
-        return ()
-    full = got.true_peak_dbtp > MAX_TRUE_PEAK_DBTP - _ROOM_DB
-    why = "its peaks leave no room for more" if full else "there is next to nothing to be heard"
-    return (f"The track is at {got.integrated_lufs:.1f} LUFS instead of {asked_lufs:.1f}: {why}.",)
+def _told(got: Loudness, plan: Balance, asked_lufs: float) -> MixedTrack:
+    """Return what is told of a track: its figures, and notes on those that were not reached."""
+    notes = []
+    if abs(got.integrated_lufs - asked_lufs) > max(TOLERANCES_LU) + METERS_DIFFER_DB / 2:
+        full = got.true_peak_dbtp > MAX_TRUE_PEAK_DBTP - _ROOM_DB
+        why = "its peaks leave no room for more" if full else "there is next to nothing to be heard"
+        notes.append(
+            f"The track is at {got.integrated_lufs:.1f} LUFS instead of {asked_lufs:.1f}: {why}."
+        )
+    if plan.depth_lu is not None and plan.depth_lu < LEAST_DEPTH_LU:
+        notes.append(
+            f"The dub stands only {plan.depth_lu:.1f} LU above the film's own sound, which may "
+            f"make it hard to follow: {LEAST_DEPTH_LU:.0f} are meant to lie between them."
+        )
+    figures = Loudness(round(got.integrated_lufs, 1), round(got.true_peak_dbtp, 1))
+    return MixedTrack(figures, plan.depth_lu, tuple(notes))
 
 
 def _plan(programme: Programme, control: MixControl) -> tuple[Balance, float]:
@@ -300,7 +312,3 @@ def _encode(recipe: _Recipe, target: Path, turn: _Turn, control: MixControl) -> 
 def _is_right(got: Loudness, goal_lufs: float, tolerance_lu: float) -> bool:
     near = abs(got.integrated_lufs - goal_lufs) <= tolerance_lu
     return near and got.true_peak_dbtp <= MAX_TRUE_PEAK_DBTP - METERS_DIFFER_DB
-
-
-def _rounded(got: Loudness) -> Loudness:
-    return Loudness(round(got.integrated_lufs, 1), round(got.true_peak_dbtp, 1))
