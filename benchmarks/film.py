@@ -7,13 +7,14 @@ for a dub as for its bed.
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt
 
 from dubarr_watch.dubbing.balance import MixLine
 from dubarr_watch.dubbing.layouts import Layout, layout_of
@@ -36,7 +37,15 @@ class Film:
 
 
 def make_film(channels: int, duration_s: float, folder: Path) -> Film:
-    """Write a bed of music-like noise that swells, with a voice in its centre at each line."""
+    """Write a bed of music-like noise that swells, with a voice in its centre at each line.
+
+    In a process of its own, whose memory is not the mix's.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_make, channels, duration_s, folder).result()
+
+
+def _make(channels: int, duration_s: float, folder: Path) -> Film:
     rng = np.random.default_rng(channels)
     takes = []
     for number in range(_TAKES):
@@ -73,6 +82,8 @@ def voice(rng: np.random.Generator, rate: int) -> NDArray[np.float32]:
     Four syllables a second of a buzz whose pitch glides and trembles by a hundredth or two, hissing
     consonants between them, and breath.
     """
+    from scipy.signal import butter, sosfilt
+
     times = np.arange(round(TAKE_S * rate)) / rate
     slowly = butter(1, 30, "lowpass", fs=rate, output="sos")
     trembling = 0.3 * sosfilt(slowly, rng.standard_normal(len(times)))
@@ -87,6 +98,8 @@ def voice(rng: np.random.Generator, rate: int) -> NDArray[np.float32]:
 
 def _music(rng: np.random.Generator, channels: int) -> NDArray[np.float32]:
     """Return noise, pink rather than white and without the deepest notes, that swells."""
+    from scipy.signal import butter, sosfilt
+
     noise = rng.standard_normal((_PIECE_S * SAMPLE_RATE, channels)).astype(np.float32)
     tilt = butter(1, [80, 800], "bandpass", fs=SAMPLE_RATE, output="sos")
     noise = 0.06 * sosfilt(tilt, noise, axis=0).astype(np.float32) + 0.003 * noise

@@ -95,10 +95,11 @@ def measure(film: Film, folder: Path, rounds: int, part_s: float) -> Row:
     levels = spent(lambda: sound_levels(film.bed))
     before = set(folder.iterdir())
     plains, mixes = [spent(lambda: plain(film, folder / "plain.mka"))], []
-    with MemoryMeter().watching() as meter:
-        for _ in range(rounds):
+    meters = [MemoryMeter() for _ in range(rounds)]
+    for meter in meters:
+        with meter.watching():
             mixes.append(spent(lambda: mix(programme, folder / "dub.mka")))
-            plains.append(spent(lambda: plain(film, folder / "plain.mka")))
+        plains.append(spent(lambda: plain(film, folder / "plain.mka")))
     scratch = [path for path in folder.iterdir() if path not in before and path.suffix != ".mka"]
     return Row(
         layout=film.layout.name,
@@ -109,7 +110,7 @@ def measure(film: Film, folder: Path, rounds: int, part_s: float) -> Row:
         ratios=[
             mixed.over(plains[number], plains[number + 1]) for number, mixed in enumerate(mixes)
         ],
-        peak_mib=meter.peak_mib,
+        peak_mib=max(meter.peak_mib for meter in meters),
         scratch_mib=sum(path.stat().st_size for path in scratch) / 2**20,
         speech_mib=film.duration_s * SAMPLE_RATE * 2 / 2**20,
         usual=usual_way(film, folder, part_s=part_s, each_take=False),
