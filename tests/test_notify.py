@@ -131,14 +131,22 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def a_job(store: Store, name: str = "Film.mkv", state: JobState | None = None) -> int:
+def a_job(
+    store: Store, name: str = "Film.mkv", state: JobState | None = None, reason: str = ""
+) -> int:
     """Queue a job, or have it end in a state."""
     video = store.videos.record(Path("/videos") / name, 1, 1, name, VideoState.ARRIVED)
     job = store.jobs.enqueue(video.id, ["es", "pl"], JobOptions()).id
     if state is not None:
         store.jobs.claim_job(job, "me")
-        store.jobs.finish(job, state, "")
+        store.jobs.finish(job, state, reason)
     return job
+
+
+def tell(notifier: Notifier, store: Store, job: int, event: str = "done") -> None:
+    """Put into the outbox how a job ended."""
+    store.notifications.add_pending(job, event)
+    notifier.wake()
 
 
 def ended(job: int, name: str = "Film.mkv", **more: Any) -> JobEnded:
@@ -161,13 +169,15 @@ class TestDelivery:
     def test_one_job(self, store: Store, service: Service, start: Callable[..., Notifier]) -> None:
         """One job that ends with an empty queue is told at once, whatever the digest's time."""
         notifier = start(service.url, notify_digest_seconds=86400)
-        notifier.job_ended(ended(a_job(store, state=JobState.DONE)))
+        job = a_job(store, state=JobState.DONE)
+        summary = json.dumps({"lines": 400, "within_slot": 0.975})
+        store.jobs.set_result(job, "es", JobState.DONE, summary=summary)
+        tell(notifier, store, job)
         wait_for(lambda: outcomes(store) == ["sent"])
         (message,) = service.messages
         assert message["title"] == "Dubbed: Film.mkv"
-        assert message["message"] == (
-            "Spanish, Polish, took 12 min. 97 % of 400 lines within their slot."
-        )
+        assert message["message"].startswith("Spanish, Polish, took ")
+        assert message["message"].endswith(". 97 % of 400 lines within their slot.")
         assert message["type"] == "success"
         assert last(store).detail == "json://…"
         assert last(store).attempts == 1
@@ -177,7 +187,7 @@ class TestDelivery:
     ) -> None:
         """A service that fails twice gets the message at the third try, once."""
         service.answers = [500, 503]
-        start(service.url).job_ended(ended(a_job(store, state=JobState.DONE)))
+        tell(start(service.url), store, a_job(store, state=JobState.DONE))
         wait_for(lambda: outcomes(store) == ["sent"])
         assert len(service.messages) == 3
         assert last(store).attempts == 3
@@ -187,7 +197,7 @@ class TestDelivery:
     ) -> None:
         """After the last try the message counts as failed, with the reason on record."""
         service.answers = [500] * 10
-        start(service.url).job_ended(ended(a_job(store, state=JobState.DONE)))
+        tell(start(service.url), store, a_job(store, state=JobState.DONE))
         wait_for(lambda: outcomes(store) == ["failed"])
         assert len(service.messages) == 3
         assert last(store).detail == "json://… answered with status 500"
@@ -197,7 +207,7 @@ class TestDelivery:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             url = f"json://127.0.0.1:{unused.getsockname()[1]}/{SECRET}"
-            start(url).job_ended(ended(a_job(store, state=JobState.DONE)))
+            tell(start(url), store, a_job(store, state=JobState.DONE))
             wait_for(lambda: outcomes(store) == ["failed"])
         assert last(store).detail == "json://… could not be reached or refused"
 
@@ -209,7 +219,7 @@ class TestDelivery:
         notifier = start(f"{service.url}?rto=0.3&cto=0.3", delays=(0.05,) * 200)
         for number in range(3):
             before = time.monotonic()
-            notifier.job_ended(ended(a_job(store, f"{number}.mkv", state=JobState.DONE)))
+            tell(notifier, store, a_job(store, f"{number}.mkv", state=JobState.DONE))
             assert time.monotonic() - before < 5
             wait_for(lambda: service.messages)
         service.released.set()
@@ -220,14 +230,13 @@ class TestDelivery:
     ) -> None:
         """Of two services the one that took the message does not hear it twice."""
         service.answers = [500, 500]
-        start(f"{service.url} {other.url}").job_ended(ended(a_job(store, state=JobState.DONE)))
+        tell(start(f"{service.url} {other.url}"), store, a_job(store, state=JobState.DONE))
         wait_for(lambda: outcomes(store) == ["sent"])
         assert (len(service.messages), len(other.messages)) == (3, 1)
 
-    def test_nobody_to_tell(self, store: Store, start: Callable[..., Notifier]) -> None:
+    def test_nobody_to_tell(self) -> None:
         """Without a service nothing is put into the outbox."""
-        start().job_ended(ended(a_job(store, state=JobState.DONE)))
-        assert outcomes(store) == []
+        assert event_for(settings(), JobState.DONE) == ""
 
     @pytest.mark.parametrize(("event", "told"), [("done", False), ("failed", True)])
     def test_only_wanted_events(
@@ -239,10 +248,13 @@ class TestDelivery:
         told: bool,
     ) -> None:
         """NOTIFY_ON chooses what is told."""
-        notifier = start(service.url, notify_on="failed")
-        job = a_job(store, state=JobState(event))
-        notifier.job_ended(ended(job, event=NotifyEvent(event)))
-        assert bool(outcomes(store)) == told
+        tell(
+            start(service.url, notify_on="failed"),
+            store,
+            a_job(store, state=JobState(event)),
+            event,
+        )
+        wait_for(lambda: outcomes(store) == ["sent" if told else "unwanted"])
         assert bool(event_for(settings(notify_urls=service.url, notify_on="failed"),
                               JobState(event))) == told  # fmt: skip
 
@@ -256,10 +268,7 @@ class TestDelivery:
         for end in (1, 2):
             store.jobs.claim_job(job, "me")
             store.jobs.finish(job, JobState.FAILED, "No.", events=["failed"])
-            if end == 1:
-                notifier.wake()
-                wait_for(lambda: outcomes(store) == ["sent"])
-            notifier.job_ended(ended(job, event=NotifyEvent.FAILED))
+            notifier.wake()
             wait_for(lambda: outcomes(store) == ["sent"] * end)  # noqa: B023 - waited for here
             assert len(service.messages) == end
             store.jobs.retry(job)
@@ -279,7 +288,7 @@ class TestDelivery:
         """A message that waited for a digest is sent when the daemon stops."""
         notifier = start(service.url, notify_digest_seconds=86400)
         a_job(store, "Next.mkv")
-        notifier.job_ended(ended(a_job(store, state=JobState.DONE)))
+        tell(notifier, store, a_job(store, state=JobState.DONE))
         assert outcomes(store) == ["pending"]
         notifier.stop(DEADLINE_S)
         assert outcomes(store) == ["sent"]
@@ -303,7 +312,7 @@ class TestDelivery:
             return real()
 
         monkeypatch.setattr(store.jobs, "counts", counts)
-        start(service.url).job_ended(ended(a_job(store, state=JobState.DONE)))
+        tell(start(service.url), store, a_job(store, state=JobState.DONE))
         wait_for(lambda: outcomes(store) == ["sent"])
 
 
@@ -316,7 +325,7 @@ class TestDigest:
         waiting = a_job(store, "Last.mkv")
         for number in range(5):
             job = a_job(store, f"Film {number}.mkv", state=JobState.DONE)
-            notifier.job_ended(ended(job, f"Film {number}.mkv"))
+            tell(notifier, store, job)
         assert service.messages == []
         store.jobs.cancel(waiting)
         wait_for(lambda: outcomes(store) == ["sent"] * 5)
@@ -331,7 +340,7 @@ class TestDigest:
         """With a long queue a message waits NOTIFY_DIGEST_SECONDS and no longer."""
         a_job(store, "Next.mkv")
         notifier = start(service.url, notify_digest_seconds=0.2)
-        notifier.job_ended(ended(a_job(store, state=JobState.DONE)))
+        tell(notifier, store, a_job(store, state=JobState.DONE))
         wait_for(lambda: outcomes(store) == ["sent"])
 
     def test_failed_digest_is_sent_again_as_one(
@@ -342,7 +351,7 @@ class TestDigest:
         notifier = start(service.url, notify_digest_seconds=86400)
         waiting = a_job(store, "Last.mkv")
         for number in range(2):
-            notifier.job_ended(ended(a_job(store, f"{number}.mkv", state=JobState.DONE)))
+            tell(notifier, store, a_job(store, f"{number}.mkv", state=JobState.DONE))
         store.jobs.cancel(waiting)
         wait_for(lambda: outcomes(store) == ["sent"] * 2)
         assert [message["title"] for message in service.messages] == ["2 videos: 2 dubbed"] * 2
@@ -356,7 +365,7 @@ class TestDigest:
         notifier = start(service.url, delays=(*[0.01] * 5, *[0.2] * 100), notify_digest_seconds=0)
         for number in range(jobs):
             job = a_job(store, f"{number}.mkv", state=JobState.DONE)
-            notifier.job_ended(ended(job, f"{number}.mkv"))
+            tell(notifier, store, job)
             wait_for(lambda: last(store).attempts > 0)
         service.answers.clear()
         refused = len(service.messages)
@@ -370,9 +379,9 @@ class TestDigest:
         """The next message that it takes shows that it can be told the rest."""
         service.answers = [503]
         notifier = start(service.url, delays=(3600.0,))
-        notifier.job_ended(ended(a_job(store, "One.mkv", state=JobState.DONE)))
+        tell(notifier, store, a_job(store, "One.mkv", state=JobState.DONE))
         wait_for(lambda: last(store).attempts == 1)
-        notifier.job_ended(ended(a_job(store, "Two.mkv", state=JobState.DONE), "Two.mkv"))
+        tell(notifier, store, a_job(store, "Two.mkv", state=JobState.DONE))
         wait_for(lambda: outcomes(store) == ["sent"] * 2)
 
     def test_what_needs_somebody_comes_first(self) -> None:
@@ -440,8 +449,7 @@ class TestWording:
         """A service that shows markup does not show a file name's own."""
         name = "<b>x</b> <script> [l](http://a.example) *b*.mkv"
         notifier = start(f"{service.url}?format={form}")
-        notifier.job_ended(ended(a_job(store, state=JobState.FAILED), name,
-                                 event=NotifyEvent.FAILED, reason=name))  # fmt: skip
+        tell(notifier, store, a_job(store, state=JobState.FAILED, reason=name), "failed")
         wait_for(lambda: outcomes(store) == ["sent"])
         body = service.messages[0]["message"]
         if form == "html":
@@ -480,7 +488,7 @@ class TestSecrets:
             unused.bind(("127.0.0.1", 0))
             dead = f"json://127.0.0.1:{unused.getsockname()[1]}/{SECRET}?+Token={SECRET}"
             notifier = start(f"{service.url} {dead}", delays=(0.05,))
-            notifier.job_ended(ended(a_job(store, state=JobState.DONE)))
+            tell(notifier, store, a_job(store, state=JobState.DONE))
             wait_for(lambda: outcomes(store) == ["failed"])
             tested = notifier.test()
             with pytest.raises(SettingsInvalid) as caught:
@@ -618,7 +626,7 @@ class TestCrash:
         first = store.notifications.add_pending(a_job(store, state=JobState.DONE), "done")
         store.notifications.settle([first.id], "pending", "", 1)
         notifier = start(service.url, delays=(3600.0,))
-        notifier.job_ended(ended(a_job(store, "New.mkv", state=JobState.DONE)))
+        tell(notifier, store, a_job(store, "New.mkv", state=JobState.DONE))
         wait_for(lambda: [r.attempts for r in store.notifications.pending()] == [1, 1])
         assert len(service.messages) == 1
 

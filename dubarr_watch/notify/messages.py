@@ -83,7 +83,7 @@ def compose(ended: Sequence[JobEnded]) -> Message:
 
 
 def from_records(job: JobRecord, results: Sequence[ResultRecord], event: NotifyEvent) -> JobEnded:
-    """Return what can be told about a job that ended in an earlier run of the program."""
+    """Return what can be told about a job that ended."""
     started, finished = job.started_at, job.finished_at
     lines, within = 0, 0.0
     for result in results:

@@ -7,11 +7,10 @@ or the tries are used up; so neither a crash nor a dead service loses one, and n
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 
 import structlog
 
-from dubarr_watch.errors import DubarrError, NotInStore, StoreError
+from dubarr_watch.errors import DubarrError, NotInStore
 from dubarr_watch.notify import push
 from dubarr_watch.notify.messages import JobEnded, Message, compose, from_records, worker_lost
 from dubarr_watch.notify.outbox import (
@@ -39,8 +38,6 @@ _EVENTS = {
 }
 PUSH_DELAYS_S = (*RETRY_DELAYS_S, *[3600.0] * 46)
 """Waits before the second to the last try: a service that is down for a day or two is told."""
-
-_SAME_END = timedelta(seconds=1)
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +91,6 @@ class Notifier:
         self._settings = settings
         self._store = store
         self._delays_s = tuple(retry_delays_s)
-        self._told: dict[int, JobEnded] = {}
         self._lost: dict[int, list[str]] = {}
         self._open: dict[int, set[str]] = {}
         self._back: set[str] = set()
@@ -103,21 +99,6 @@ class Notifier:
     def start(self) -> None:
         """Start sending, first of all what an earlier run left in the outbox."""
         self._outbox.start()
-
-    def job_ended(self, ended: JobEnded) -> None:
-        """Put a message into the outbox, if anybody wants it; returns at once.
-
-        A failure of the outbox itself is logged, never raised: the job is over either way.
-        """
-        if ended.event not in self._settings.notify_on or not push.is_configured(self._settings):
-            return
-        self._told[ended.job] = ended
-        try:
-            if not self._is_in_outbox(ended):
-                self._store.notifications.add_pending(ended.job, ended.event.value)
-        except StoreError as error:
-            _log.error("notification lost", job=ended.job, reason=error.message)
-        self._outbox.wake()
 
     def worker_lost(self, machine: str) -> None:
         """Put a message about a lost worker into the outbox, if anybody wants it; never raises.
@@ -146,16 +127,6 @@ class Notifier:
     def test(self) -> list[ServiceOutcome]:
         """Send a test message to every service now; see `test_services`."""
         return test_services(self._settings)
-
-    def _is_in_outbox(self, ended: JobEnded) -> bool:
-        """Tell whether `Jobs.finish` wrote this message already; it may even be sent by now."""
-        finished_at = self._store.jobs.get(ended.job).finished_at
-        return finished_at is not None and any(
-            record.job_id == ended.job
-            and record.event == ended.event.value
-            and record.at >= finished_at - _SAME_END
-            for record in self._store.notifications.recent(100)
-        )
 
     def _work(self, at_once: bool) -> float:
         """Send what is due; returns the seconds until something may be due again."""
@@ -211,12 +182,12 @@ class Notifier:
             outcomes = [ServiceOutcome("settings", False, error.message, "")]
         self._back |= {one.key for one in outcomes if one.ok and one.key}
         for attempts in sorted({record.attempts for record, _ in news}):
-            same = {record.id: ended for record, ended in news if record.attempts == attempts}
-            if self._settle([*same], outcomes, attempts + 1) != PENDING:
-                for ended in same.values():
-                    self._told.pop(ended.job, None)
+            same = [record.id for record, _ in news if record.attempts == attempts]
+            self._settle(same, outcomes, attempts + 1)
 
-    def _settle(self, ids: Sequence[int], outcomes: Sequence[ServiceOutcome], attempts: int) -> str:
+    def _settle(
+        self, ids: Sequence[int], outcomes: Sequence[ServiceOutcome], attempts: int
+    ) -> None:
         failed = [one for one in outcomes if not one.ok]
         detail = "; ".join(f"{one.service} {one.detail}" for one in failed)
         if not outcomes:
@@ -238,7 +209,6 @@ class Notifier:
                 self._open[id_] = {one.key for one in failed if one.key}
         say = _log.info if outcome == SENT else _log.warning
         say("notification", outcome=outcome, messages=len(ids), attempts=attempts, detail=detail)
-        return outcome
 
     def _ended(self, record: NotificationRecord) -> JobEnded | None:
         """Return what a record is about; nothing when it is forgotten or not wanted any more."""
@@ -250,9 +220,6 @@ class Notifier:
             return worker_lost(self._lost.get(record.id, ()))
         if record.job_id is None:
             return None
-        told = self._told.get(record.job_id)
-        if told is not None and told.event is event:
-            return told
         try:
             job = self._store.jobs.get(record.job_id)
         except NotInStore:
