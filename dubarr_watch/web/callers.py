@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 # Whoever sends one of these stands between us and somebody else.
 _FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+_TELLING = {name.encode() for name in (*_FORWARDING, "host", "x-forwarded-proto")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,18 @@ def caller_of(scope: Mapping[str, Any], trusted: Networks) -> Caller:
         scope: Of ASGI: http or websocket.
         trusted: TRUSTED_PROXIES.
     """
-    headers = Headers(scope=dict(scope))
-    peer = _address((scope.get("client") or ("", 0))[0])
-    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    client = (scope.get("client") or ("", 0))[0]
+    told = tuple(one for one in scope["headers"] if one[0] in _TELLING)
+    return _caller(client, scope["scheme"], told, tuple(trusted))
+
+
+@lru_cache(maxsize=64)  # whoever asks often is told apart once
+def _caller(
+    client: str, scheme: str, told: tuple[tuple[bytes, bytes], ...], trusted: Networks
+) -> Caller:
+    headers = Headers(raw=list(told))
+    peer = _address(client)
+    scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
     host = headers.get("host", "")
     address: Address | None
     if _is_in(peer, trusted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -18,6 +19,51 @@ REQUEST_S = 20.0
 _TOLD_EVERY_S = 60.0
 
 
+class Corked:
+    """A transport that sends the head of an answer together with what follows it at once.
+
+    Each sending is a call of the system, which costs more than all else about a small answer.
+
+    Args:
+        transport: The real one; all that is not about writing is its own.
+        loop: When it has done what it is at, nothing is held back any longer.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """See asyncio.WriteTransport."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
+        if data:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """See asyncio.BaseTransport."""
+        self._flush()
+        self._transport.close()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """See asyncio.BaseTransport: a web socket's takes over."""
+        self._flush()
+        self._transport.set_protocol(protocol)
+
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        if head:
+            self._transport.write(head)
+
+
 class Connection(H11Protocol):
     """Ends when no request comes, however slowly its letters drip in."""
 
@@ -26,7 +72,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
-        super().connection_made(transport)
+        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > MOST_CONNECTIONS:
             self._tell()
             transport.abort()

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -42,6 +42,12 @@ class Credentials:
     user: str
     password: str
     api_key: str
+    _hashes: tuple[bytes, bytes, bytes] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Hash the right ones once."""
+        hashes = tuple(map(_hash, (self.user, self.password, self.api_key)))
+        object.__setattr__(self, "_hashes", hashes)
 
     @classmethod
     def load(cls, settings: Settings) -> Credentials:
@@ -55,20 +61,21 @@ class Credentials:
 
     def check(self, headers: Mapping[str, str]) -> Shown:
         """Tell what a request's headers hold; takes the same time for any wrong one."""
+        right_user, right_password, right_key = self._hashes
         key = headers.get("x-api-key")
         if key is not None:
-            return Shown.KEY if _same(key, self.api_key) else Shown.WRONG
+            return Shown.KEY if _same(key, right_key) else Shown.WRONG
         authorization = headers.get("authorization")
         if authorization is None:
             return Shown.NOTHING
         user, password = _basic(authorization)
-        right = _same(user, self.user) & _same(password, self.password)
+        right = _same(user, right_user) & _same(password, right_password)
         return Shown.PASSWORD if right else Shown.WRONG
 
 
-def _same(given: str, right: str) -> bool:
+def _same(given: str, right_hash: bytes) -> bool:
     # Hashed first: compare_digest takes longer for longer texts.
-    return hmac.compare_digest(_hash(given), _hash(right))
+    return hmac.compare_digest(_hash(given), right_hash)
 
 
 def _hash(text: str) -> bytes:

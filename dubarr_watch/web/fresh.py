@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-KEPT_S = 0.25
-"""What another process or a worker changed is seen so much later; what a request did, at once."""
+KEPT_S = 1.0
+"""However many ask, each is made so often at most. What another process or a worker changed is seen
+so much later; what a request did, at once."""
 
 PATHS = frozenset({"/health", "/api/v1/status", "/api/v1/leases", "/api/v1/devices"})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,6 +29,7 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+_RAW = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
 
 class Base:
@@ -78,9 +78,9 @@ class Safe:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = [*message.get("headers", ())]
+                own = {name for name, _ in headers}
+                message["headers"] = headers + [one for one in _RAW if one[0] not in own]
             await send(message)
 
         try:

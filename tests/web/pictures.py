@@ -25,6 +25,8 @@ PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "library-phone": ("/library", {"viewport": PHONE, "color_scheme": "light"}),
 }
 COLOURS = 128
+FOLDER = Path("/media/videos")
+"""What the pictures show for the scratch library."""
 
 
 def make_pictures(folder: Path) -> list[Path]:
@@ -36,6 +38,7 @@ def make_pictures(folder: Path) -> list[Path]:
         open_browser() as browser,
     ):
         furnish(site.shop)
+        site.desk.settings = site.desk.settings.model_copy(update={"videos_dir": FOLDER})
         for name, (path, options) in PICTURES.items():
             with opened(browser, site.url, USER, PASSWORD, **options) as page:
                 page.goto(path)

@@ -66,7 +66,7 @@ async def stream_events(request: Request, last_event_id: LastId = "") -> EventSt
     missed = wire.state.missed(last_event_id)
     if missed is None:
         told = await run_in_threadpool(wire.changes.status)
-        missed = [Event(wire.state.number, *told)]
+        missed = [wire.state.event(*told)]
     return EventStream(wire.state, missed)
 
 

@@ -26,11 +26,13 @@ class Event:
         number: Counts up.
         name: What kind of event.
         data: JSON.
+        written: As a server-sent event: made once, however many listen.
     """
 
     number: int
     name: str
     data: str
+    written: bytes
 
 
 @dataclass(eq=False, slots=True)
@@ -70,7 +72,7 @@ class Channel:
     def publish(self, name: str, data: str) -> None:
         """Tell everybody; nobody is waited for."""
         self.number += 1
-        event = Event(self.number, name, data)
+        event = self.event(name, data)
         self._kept.append(event)
         for listener in list(self._listeners):
             if not listener.wanted(event):
@@ -80,6 +82,11 @@ class Channel:
             else:
                 listener.waiting.append(event)
                 listener.news.set()
+
+    def event(self, name: str, data: str) -> Event:
+        """Return an event that happened with the last one, for one listener alone."""
+        written = f"id: {self.epoch}-{self.number}\nevent: {name}\ndata: {data}\n\n"
+        return Event(self.number, name, data, written.encode())
 
     @contextmanager
     def listened(self, wanted: Callable[[Event], bool] = lambda event: True) -> Iterator[Listener]:
@@ -100,10 +107,6 @@ class Channel:
         if not first - 1 <= int(number) <= self.number:
             return None
         return [event for event in self._kept if event.number > int(number)]
-
-    def id_of(self, event: Event) -> str:
-        """Return what a client names an event by when it comes back."""
-        return f"{self.epoch}-{event.number}"
 
     @property
     def crowded(self) -> bool:

@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 BEAT_S = 15.0
 """A comment goes out when nothing else did for so long: proxies end silent connections."""
 
+_BEAT = b": still here\n\n"
+
 SEND_S = 10.0
 """Who takes nothing for so long is let go."""
 
@@ -66,7 +68,7 @@ class EventStream(Response):
     async def _tell(self, listener: Listener, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        begin = b"retry: 2000\n\n" + b"".join(map(self._written, self._first))
+        begin = b"retry: 2000\n\n" + b"".join(event.written for event in self._first)
         await self._send(send, begin)
         while not listener.lost:
             # Not wait_for: in Python 3.11 that may swallow a cancellation.
@@ -74,7 +76,7 @@ class EventStream(Response):
                 async with asyncio.timeout(BEAT_S):
                     await listener.news.wait()
             listener.news.clear()
-            text = b"".join(map(self._written, listener.waiting)) or b": still here\n\n"
+            text = b"".join(event.written for event in listener.waiting) or _BEAT
             listener.waiting.clear()
             if not listener.lost and not await self._send(send, text):
                 return
@@ -93,10 +95,6 @@ class EventStream(Response):
             log.info("slow listener let go")
             return False
         return True
-
-    def _written(self, event: Event) -> bytes:
-        name = self._channel.id_of(event)
-        return f"id: {name}\nevent: {event.name}\ndata: {event.data}\n\n".encode()
 
 
 async def _left(receive: Receive) -> None:
