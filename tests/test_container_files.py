@@ -118,9 +118,44 @@ def test_its_log_takes_no_more_space_than_it_may(name: str) -> None:
 
 def test_only_the_service_without_a_gpu_reserves_none() -> None:
     services = read("docker-compose.yml")["services"]
-    assert {name for name, one in services.items() if "deploy" not in one} == {"dubarr-cpu"}
+    without = {"dubarr-cpu", "dubarr-cluster", "dubarr-scheduler"}
+    assert {name for name, one in services.items() if "deploy" not in one} == without
+    assert services["dubarr-worker"]["command"] == ["worker"]
+    assert {services[name]["profiles"][0] for name in without - {"dubarr-cpu"}} == {"cluster"}
+    for name in ("dubarr-cluster", "dubarr-scheduler", "dubarr-worker"):
+        assert {"CLUSTER_SECRET", "SCHEDULER"} <= set(services[name]["environment"])
     assert services["dubarr-cpu"]["profiles"] == ["cpu"]
     assert services["dubarr-local-llm"]["environment"]["LLM_BACKEND"] == "local"
+
+
+def test_manifests_of_kubernetes_fit_together() -> None:
+    """Every claim, secret and map that is used is there; each worker has one GPU to itself."""
+    folder = ROOT / "deploy" / "kubernetes"
+    found = [one for path in sorted(folder.glob("*.yaml"))
+             for one in yaml.safe_load_all(path.read_text(encoding="utf-8"))]  # fmt: skip
+    by_kind = {(one["kind"], one["metadata"]["name"]): one for one in found}
+    assert len(by_kind) == len(found) >= 9
+    claims = {name for kind, name in by_kind if kind == "PersistentVolumeClaim"}
+    settings = by_kind["ConfigMap", "dubarr-settings"]["data"]
+    assert set(settings) <= {field.upper() for field in Settings.model_fields}
+    host, port = settings["SCHEDULER"].removeprefix("tcp://").split(":")
+    assert by_kind["Service", host]["spec"]["ports"] == [{"port": int(port)}]
+    for (kind, name), one in by_kind.items():
+        if kind not in ("Deployment", "StatefulSet"):
+            continue
+        pod = one["spec"]["template"]["spec"]
+        mounted = {volume["name"] for volume in pod.get("volumes", ())} | {"config"}
+        [container] = pod["containers"]
+        assert {m["name"] for m in container.get("volumeMounts", ())} <= mounted
+        used = {volume["persistentVolumeClaim"]["claimName"] for volume in pod.get("volumes", ())
+                if "persistentVolumeClaim" in volume}  # fmt: skip
+        assert used <= claims
+        gpus = container["resources"]["limits"].get("nvidia.com/gpu")
+        assert gpus == (1 if name == "dubarr-worker" else None)
+        assert container["env"][0]["valueFrom"]["secretKeyRef"]["name"] == "dubarr-cluster"
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    scaled = by_kind["HorizontalPodAutoscaler", "dubarr-worker"]["spec"]
+    assert scaled["scaleTargetRef"]["name"] == "dubarr-worker"
 
 
 def test_versions_agree() -> None:

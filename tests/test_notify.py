@@ -23,7 +23,7 @@ from structlog.testing import capture_logs
 from dubarr_watch.errors import SettingsInvalid
 from dubarr_watch.notify import Notifier, event_for
 from dubarr_watch.notify import test_services as try_services
-from dubarr_watch.notify.messages import DIGEST_ENTRIES, JobEnded, compose
+from dubarr_watch.notify.messages import DIGEST_ENTRIES, JobEnded, compose, worker_lost
 from dubarr_watch.settings import NotifyEvent, Settings, load_settings
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobState, NotificationRecord, VideoState
@@ -647,3 +647,30 @@ class TestCrash:
         monkeypatch.undo()
         start(service.url, delays=(3600.0,))
         wait_for(lambda: outcomes(store) == ["sent"])
+
+
+class TestLostWorkers:
+    def test_those_that_are_lost_together_make_one_message_about_no_job(
+        self, start: Callable[..., Notifier], service: Service, store: Store, tmp_path: Path
+    ) -> None:
+        a_job(store)  # somebody is waited for, so that messages are held together
+        notifier = start(service.url, notify_digest_seconds=1)
+        notifier.worker_lost("attic")
+        notifier.worker_lost("cellar")
+        wait_for(lambda: service.messages)
+        [message] = service.messages
+        assert message["title"] == "Lost a worker: attic, cellar"
+        assert "done again by others" in message["message"]
+        assert message["type"] == "warning"
+
+    def test_nobody_is_told_who_does_not_want_to_be(
+        self, start: Callable[..., Notifier], service: Service, store: Store
+    ) -> None:
+        start(service.url, notify_on="done").worker_lost("attic")
+        assert store.notifications.pending() == []
+
+    def test_a_digest_counts_no_worker_as_a_video(self) -> None:
+        done = JobEnded(1, NotifyEvent.DONE, "Film.mkv", ("Spanish",), 60.0)
+        message = compose([done, done, worker_lost(["attic"])])
+        assert message.title == "2 videos: 2 dubbed, a worker lost"
+        assert message.body.startswith("Lost a worker: attic.")

@@ -16,7 +16,7 @@ if [ "$(id -u)" = 0 ] && [ "$PUID" != 0 ]; then
             exit 2
             ;;
     esac
-    if [ "${1:-}" = run ]; then
+    if [ "${1:-}" = run ] || [ "${1:-}" = worker ]; then
         # Never the videos: they belong to whoever put them there.
         find "$config" "$models" -xdev \( ! -user "$PUID" -o ! -group "$PGID" \) \
             -exec chown -h "$PUID:$PGID" {} + ||

@@ -50,6 +50,8 @@ def use_secret(secret: str) -> None:
 
 
 def _backend(backend: Any, connector: Any, listener: Any, key: bytes) -> BaseTCPBackend:
+    told: set[str] = set()
+
     class Connector(connector):  # type: ignore[misc]
         async def connect(self, address: str, deserialize: bool = True, **more: Any) -> Any:
             comm = await super().connect(address, deserialize, **more)
@@ -57,9 +59,11 @@ def _backend(backend: Any, connector: Any, listener: Any, key: bytes) -> BaseTCP
                 await asyncio.wait_for(_call(comm.stream, key), _PATIENCE_S)
             except (StreamClosedError, TimeoutError, PermissionError) as error:
                 comm.abort()
-                raise FatalCommClosedError(
-                    f"{address} does not know CLUSTER_SECRET, or knows another one."
-                ) from error
+                words = f"{address} has another CLUSTER_SECRET."
+                if address not in told:
+                    told.add(address)
+                    log.warning("not let in", reason=words)
+                raise FatalCommClosedError(words) from error
             except asyncio.CancelledError:
                 comm.abort()
                 raise

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +15,7 @@ from dubarr_watch.cluster.joining import join
 from dubarr_watch.engines.placing import look_for_devices
 from dubarr_watch.engines.process import ChildProcess
 from dubarr_watch.gpu.devices import child_environment
+from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.settings import Settings, resolve_profile, whole_environment
 
 log = structlog.get_logger(__name__)
@@ -58,9 +59,7 @@ def run_workers(settings: Settings, *, scheduler: str) -> None:
         "CONFIG_DIR": str(settings.config_dir),
         "MODELS_DIR": str(settings.models_dir),
     }
-    posts = [
-        _Post(gpu.uuid, {**inherited, **child_environment(gpu.uuid)}) for gpu in inventory.gpus
-    ] or [_Post("cpu", {**inherited, "CUDA_VISIBLE_DEVICES": ""})]
+    posts = posts_of(inventory.gpus, inherited)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -73,6 +72,12 @@ def run_workers(settings: Settings, *, scheduler: str) -> None:
         for post in posts:
             if post.process is not None:
                 post.process.end()
+
+
+def posts_of(gpus: Sequence[Gpu], inherited: Mapping[str, str]) -> list[_Post]:
+    """Return a post for each GPU, which sees that one alone; without any, one that sees none."""
+    seen = [_Post(gpu.uuid, {**inherited, **child_environment(gpu.uuid)}) for gpu in gpus]
+    return seen or [_Post("cpu", {**inherited, "CUDA_VISIBLE_DEVICES": ""})]
 
 
 def _look_after(post: _Post, address: str) -> None:

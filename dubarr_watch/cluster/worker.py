@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -67,7 +68,9 @@ def run_worker(settings: Settings, *, scheduler: str) -> bool:
     base = settings.config_dir / "run" / "cluster"
     base.mkdir(parents=True, exist_ok=True)
     _remove_left(base)
-    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=base))
+    folder = Path(tempfile.mkdtemp(dir=base))
+    lock = (folder / "lock").open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         with open_broker(settings, inventory=inventory, needs=peaks) as broker:
             host = EngineHost(settings, broker)
@@ -79,6 +82,7 @@ def run_worker(settings: Settings, *, scheduler: str) -> bool:
                 host.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
 
 
 async def _work(
@@ -135,8 +139,11 @@ def _heed_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 def _remove_left(base: Path) -> None:
-    """Remove the files of workers that were killed."""
-    for folder in base.iterdir():
-        number = folder.name.partition("-")[0]
-        if number.isdecimal() and not Path("/proc", number).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove the files of workers that were killed: they hold no lock any more.
+
+    Containers that share CONFIG_DIR do not see each other's processes, so pids would not tell.
+    """
+    for lock in base.glob("*/lock"):
+        with contextlib.suppress(OSError), lock.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)

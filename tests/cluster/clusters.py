@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ class Cluster:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        self.host = "127.0.0.1"
         self.port = free_port()
         self.environment = {
             "CLUSTER_SECRET": SECRET, "CLUSTER_LEASE_SECONDS": "5", "MOCK_MODE": "true",
@@ -48,7 +49,7 @@ class Cluster:
     @property
     def address(self) -> str:
         scheme = "tls" if "CLUSTER_CA" in self.environment else "tcp"
-        return f"{scheme}://127.0.0.1:{self.port}"
+        return f"{scheme}://{self.host}:{self.port}"
 
     def __enter__(self) -> Self:
         return self
@@ -66,12 +67,17 @@ class Cluster:
     def start_scheduler(self) -> None:
         """Start it, and wait until it listens."""
         self.scheduler = self._start(
-            "scheduler", "scheduler", "--host", "127.0.0.1", "--port", str(self.port)
+            "scheduler", "scheduler", "--host", self.host, "--port", str(self.port)
         )
         eventually(lambda: '"event": "scheduler"' in self.log("scheduler"), "scheduler", START_S)
 
     def start_worker(
-        self, *, supervised: bool = False, **environment: str
+        self,
+        *,
+        supervised: bool = False,
+        wait: bool = True,
+        prefix: Sequence[str] = (),
+        **environment: str,
     ) -> subprocess.Popen[bytes]:
         """Start a worker, with what starts it again or without, and wait until it is registered."""
         name = f"worker-{len(self.workers)}"
@@ -81,10 +87,12 @@ class Cluster:
             "--scheduler",
             self.address,
             *([] if supervised else ["--one"]),
+            prefix=prefix,
             **environment,
         )
         self.workers.append(process)
-        eventually(lambda: '"event": "worker"' in self.log(name), name, START_S)
+        if wait:
+            eventually(lambda: '"event": "worker"' in self.log(name), name, START_S)
         return process
 
     def log(self, name: str) -> str:
@@ -97,12 +105,14 @@ class Cluster:
         return {"executor": "dask", "scheduler": self.address, "cluster_secret": SECRET,
                 "cluster_lease_seconds": 5, **values}  # fmt: skip
 
-    def _start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def _start(
+        self, name: str, *arguments: str, prefix: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
         config = self.folder / name
         config.mkdir(exist_ok=True)
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "dubarr_watch", *arguments],
+                [*prefix, sys.executable, "-m", "dubarr_watch", *arguments],
                 stdin=subprocess.PIPE, stdout=log, stderr=log,
                 env={**os.environ, **self.environment, "CONFIG_DIR": str(config), **environment},
             )  # fmt: skip
@@ -151,6 +161,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """End a process as a power cut would; not what it has started."""
     process.send_signal(signal.SIGKILL)
     process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def end_all(process: subprocess.Popen[bytes]) -> None:
