@@ -161,7 +161,7 @@ test: full ## Every check and every test
 	@$(MAKE) models lint browser postgresql
 	$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
-	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --dist loadfile --cov --cov-report= --cov-fail-under=0
+	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --durations=30 --dist loadfile --cov --cov-report= --cov-fail-under=0
 	.venv/bin/python -m pytest -m models --cov --cov-append
 
 container-test: models ## As root: build the image and let it dub a video

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from structlog.testing import capture_logs
 
+from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.engines.fakes import Faults
 from dubarr_watch.errors import EngineCrashed
 from dubarr_watch.runner import Ended
@@ -26,6 +28,7 @@ from tests.composing import (
     open_shop,
     states,
 )
+from tests.engines.odd_engines import POISONED_S
 
 _CANCEL = """
 import sys
@@ -73,16 +76,39 @@ class TestBadLuck:
         assert [r.state for r in shop.store.jobs.results(job.id)] == [JobState.FAILED]
         assert shop.work(job).exists(), "what was done is kept for `retry`"
 
-    def test_an_engine_that_hangs_is_given_up(self, shop: Shop, film: Path) -> None:
-        shop.set(stall_seconds=5.0, max_attempts=1)
-        shop.use(diarizer={"faults": Faults(hang_on=(1,))})
-        ended = shop.dub(film, "es")
-        assert ended.job.state is JobState.FAILED
-        assert ended.job.reason == (
-            "The diarizer made no progress for 5 s. "
-            "Raise STALL_SECONDS when this machine is only slow."
-        )
+    def test_an_engine_that_hangs_is_ended_and_tried_again(
+        self, shop: Shop, film: Path, tmp_path: Path
+    ) -> None:
+        shop.set(stall_seconds=5.0)
+        shop.use(diarizer={"faults": Faults(hang_on=(1,), once=tmp_path / "hung")})
+        job = shop.enqueue(film, "es")
+        first = shop.run(job)
+        assert first.job.state is JobState.QUEUED
+        assert first.job.reason == "Tried again after: The diarizer made no progress for 5 s."
+        assert first.error is not None
+        assert first.error.hint == "Raise STALL_SECONDS when this machine is only slow."
         assert living_below(psutil.Process()) == []
+        assert shop.run(job).job.state is JobState.DONE
+
+    def test_a_video_that_kills_its_engine_fails_after_three_attempts_and_blocks_nobody(
+        self, shop: Shop
+    ) -> None:
+        """With the settings as they are, and the queue worked off as the daemon does it."""
+        poisoned = EngineSpec("tests.engines.odd_engines:PoisonedTranscriber")
+        shop.specs = replace(shop.specs, transcriber=poisoned)
+        poison = shop.enqueue(make_talk(shop.videos / "Poison.mkv", POISONED_S + 1))
+        other = shop.enqueue(make_talk(shop.videos / "Other.mkv", POISONED_S - 1))
+        begun = []
+        while job := shop.store.jobs.claim(shop.owner.id):
+            begun.append(job.id)
+            shop.runner().run(job)
+        assert begun == [poison.id] * 3 + [other.id]
+        failed, done = shop.store.jobs.get(poison.id), shop.store.jobs.get(other.id)
+        assert (failed.state, done.state) == (JobState.FAILED, JobState.DONE)
+        assert "was ended by SIGSEGV" in failed.reason
+        assert names(shop.videos) == [
+            "Other.Dubarr.es.mka", "Other.Dubarr.es.srt", "Other.mkv", "Poison.mkv",
+        ]  # fmt: skip
 
     def test_an_engine_that_raises_fails_the_job_in_plain_words(
         self, shop: Shop, film: Path

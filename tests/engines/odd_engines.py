@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,8 +11,25 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dubarr_watch.engines.base import Progress, Span, Turn, no_progress
+import soundfile
+
+from dubarr_watch.engines.base import Progress, Span, Transcript, Turn, no_progress
+from dubarr_watch.engines.fakes import FakeTranscriber
 from dubarr_watch.errors import NoAudio
+
+POISONED_S = 7.0
+
+
+class PoisonedTranscriber(FakeTranscriber):
+    """Dies of any video that is longer than `POISONED_S`, as a decoder does of a damaged one."""
+
+    def transcribe(
+        self, audio: Path, *, language: str | None = None, progress: Progress = no_progress
+    ) -> Transcript:
+        """See `Transcriber`."""
+        if soundfile.info(audio).duration > POISONED_S:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().transcribe(audio, language=language, progress=progress)
 
 
 class OddDiarizer:
