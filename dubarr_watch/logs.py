@@ -8,10 +8,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -104,7 +104,7 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
         settings: LOG_LEVEL, LOG_FORMAT, and the secrets to hide.
         stream: Where lines go; standard error unless told.
     """
-    out = stream or sys.stderr
+    out = _Enduring(stream or sys.stderr)
     as_console = settings.log_format is LogFormat.CONSOLE or (
         settings.log_format is LogFormat.AUTO and out.isatty()
     )
@@ -126,13 +126,13 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     structlog.configure(
         processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, out)),
         cache_logger_on_first_use=False,
     )
     _configure_libraries(out, first, last)
 
 
-def _configure_libraries(out: TextIO, first: list[Any], last: list[Any]) -> None:
+def _configure_libraries(out: _Enduring, first: list[Any], last: list[Any]) -> None:
     """Give what libraries log by themselves the same form, warnings only."""
     handler = logging.StreamHandler(out)
     handler.setFormatter(
@@ -145,6 +145,30 @@ def _configure_libraries(out: TextIO, first: list[Any], last: list[Any]) -> None
     # Apprise shows whole URLs and httpx whole requests, so neither may follow LOG_LEVEL.
     for name in ("apprise", "httpx", "httpx2", "httpcore", "httpcore2", "openai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _Enduring:
+    """A stream that loses what cannot be written: a full disk under the log ends no work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        # A buffer would keep what it could not write, and fail once more at the program's end.
+        self._raw = getattr(getattr(stream, "buffer", None), "raw", None)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            if self._raw is None:
+                self._stream.write(text)
+            else:
+                self._raw.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
 
 
 class _Harmless:

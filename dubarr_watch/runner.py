@@ -210,21 +210,33 @@ class JobRunner:
         job, result = ended.job, ended.result
         if self.settings.debug_mode or not job.state.ended:
             return
-        if result is not None and any(language.report for language in result.languages):
-            if result.state is not JobState.FAILED:
-                keeping_of(self.settings, self.store).keep(job.id)
-        elif job.state is not JobState.FAILED or isinstance(ended.error, CannotDub):
+        keeping = keeping_of(self.settings, self.store)
+        made = result is not None and any(language.report for language in result.languages)
+        if job.state is JobState.FAILED and not isinstance(ended.error, CannotDub):
+            keeping.prune()  # it may be tried again
+        elif made:
+            keeping.keep(job.id)
+        else:
             folder = self.settings.work_dir / str(job.id)
             Workspace(folder, job.id, self.store.checkpoints).clear()
 
 
 def keeping_of(settings: Settings, store: Store) -> Keeping:
-    """Return what the settings say is kept of finished jobs."""
+    """Return what the settings say is kept of ended jobs."""
+
+    def failed_at(number: int) -> float | None:
+        job = store.jobs.find(number)
+        if job is None or job.state is not JobState.FAILED or job.finished_at is None:
+            return None
+        return job.finished_at.timestamp()
+
     return Keeping(
         settings.work_dir,
         store.checkpoints,
         settings.keep_work_days,
         settings.keep_work_gib * 2**30,
+        failed_at=failed_at,
+        held=store.transaction,
     )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,20 @@ from dubarr_watch.dubbing.redo import Redo
 from dubarr_watch.dubbing.results import LanguageResult
 from dubarr_watch.dubbing.workspace import JobControl
 from dubarr_watch.engines.base import EngineSpec
-from dubarr_watch.errors import IllegalTransition, JobCancelled, SynthesisFailed, WrongUsage
+from dubarr_watch.errors import (
+    EngineError,
+    IllegalTransition,
+    JobCancelled,
+    SynthesisFailed,
+    WrongUsage,
+)
 from dubarr_watch.languages import parse_language
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.media import probe
+from dubarr_watch.runner import keeping_of
 from dubarr_watch.settings import Qa
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import Shop, make_talk, names, open_shop, sha256, states
+from tests.composing import Call, Shop, make_talk, names, open_shop, sha256, states
 from tests.programs import Program
 
 ES = parse_language("es")
@@ -288,6 +296,39 @@ class TestKeeping:
         for job in (1, 2, 3):
             self.folder(tmp_path, job, age_s=1000 - job)
         assert self.keeping(tmp_path, shop, most_bytes=most_bytes).prune() == gone
+
+    @pytest.mark.parametrize(
+        ("days", "most_bytes", "gone"), [(6, 1e9, 1), (8, 1e9, 0), (8, 300, 1)]
+    )
+    def test_a_failed_job_s_is_within_the_same_limits(
+        self, shop: Shop, film: Path, days: float, most_bytes: float, gone: int
+    ) -> None:
+        """Until then a retry goes on where it was; one that is queued again is not touched."""
+
+        def broken(call: Call) -> None:
+            if call.method == "synthesize":
+                raise EngineError("It broke.")
+
+        shop.spy.before = broken
+        shop.set(max_attempts=1)
+        ended = shop.dub(film, "es")
+        assert ended.job.state is JobState.FAILED
+        folder = shop.work(ended.job)
+        assert folder.is_dir()
+        finished = ended.job.finished_at or pytest.fail("not ended")
+        later = replace(
+            keeping_of(shop.settings, shop.store), days=days, most_bytes=most_bytes,
+            now=lambda: finished.timestamp() + 7 * 86400,
+        )  # fmt: skip
+        shop.store.jobs.retry(ended.job.id)
+        assert later.prune() == []
+        shop.store.jobs.finish(ended.job.id, JobState.FAILED, "Once more.")
+        later = replace(later, now=lambda: time.time() + 7 * 86400)
+        assert len(later.prune()) == gone
+        assert (folder.exists(), bool(shop.store.checkpoints.stages(ended.job.id))) == (
+            not gone, not gone,
+        )  # fmt: skip
+        assert [name for name in names(shop.settings.work_dir) if name.startswith(".")] == []
 
     def test_a_folder_that_another_job_clears_meanwhile_is_no_trouble(
         self, tmp_path: Path, shop: Shop

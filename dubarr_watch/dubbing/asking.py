@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -20,8 +20,7 @@ from dubarr_watch.engines.base import (
     Translator,
     no_progress,
 )
-from dubarr_watch.engines.dispatch import Dispatcher, Priority, Step
-from dubarr_watch.errors import JobCancelled
+from dubarr_watch.engines.dispatch import Dispatcher, Priority, Step, result_unless
 
 T = TypeVar("T")
 
@@ -47,6 +46,7 @@ class Asking:
         dispatcher: Where the requests of all jobs are queued; without one they go one by one.
         job: Number of the job, which orders its requests among those of others.
         turn: Place of the language in the job, which orders them within it.
+        cancelled: Whether to stop; asked while questions wait behind those of other jobs.
     """
 
     film: FilmContext = EMPTY_FILM
@@ -57,6 +57,7 @@ class Asking:
     dispatcher: Dispatcher | None = None
     job: int = 0
     turn: int = 0
+    cancelled: Callable[[], bool] = lambda: False
 
     def priority(self, line: int) -> Priority:
         """Return where a question that begins with a line stands in the queue."""
@@ -66,14 +67,12 @@ class Asking:
         """Ask what comes before all lines, in its place in the queue.
 
         Raises:
-            JobCancelled: What the job had queued was dropped.
+            JobCancelled: Somebody asked for it, or what the job had queued was dropped.
         """
         if self.dispatcher is None:
             return ask()
-        try:
-            return self.dispatcher.submit(ask, priority=self.priority(-1)).result()
-        except CancelledError as error:
-            raise JobCancelled("Cancelled.") from error
+        waiting = self.dispatcher.submit_unless(self.cancelled, ask, priority=self.priority(-1))
+        return result_unless(self.cancelled, waiting)
 
 
 ALONE = Asking()
@@ -140,16 +139,17 @@ class _Questions:
             for piece in pieces:
                 answers |= self._ask(piece, done)
             return answers
+        cancelled = self.asking.cancelled
         queue.resize(self.translator.slots)
         futures: list[Future[dict[int, str]]] = []
         try:
             for piece in pieces:
                 priority = self.asking.priority(self.texts[piece[0]].id)
-                futures.append(queue.submit(partial(self._ask, piece, done), priority=priority))
+                ask = partial(self._ask, piece, done)
+                futures.append(queue.submit_unless(cancelled, ask, priority=priority))
             for future in futures:
-                answers |= future.result()
-        except CancelledError as error:
-            raise JobCancelled("Cancelled.") from error
+                usable = result_unless(cancelled, future)
+                answers |= usable
         finally:
             for future in futures:
                 future.cancel()

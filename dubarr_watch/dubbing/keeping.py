@@ -1,13 +1,14 @@
-"""Work folders of finished jobs: kept for a while, so that single lines can be made anew."""
+"""Work folders of ended jobs: kept for a while, to make single lines anew or to try again."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ _DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """What is kept of finished jobs.
+    """What is kept of jobs that finished, and of those that failed.
 
     Attributes:
         folder: CONFIG_DIR/work.
@@ -35,6 +36,8 @@ class Keeping:
         days: KEEP_WORK_DAYS.
         most_bytes: KEEP_WORK_GIB, in bytes.
         now: The time, in seconds since 1970.
+        failed_at: Tells when a job failed, in seconds since 1970; nothing for one that did not.
+        held: Keeps jobs from being started for as long as its `with` block lasts.
     """
 
     folder: Path
@@ -42,6 +45,8 @@ class Keeping:
     days: float
     most_bytes: float
     now: Callable[[], float] = time.time
+    failed_at: Callable[[int], float | None] = lambda job: None
+    held: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def keep(self, job: int) -> None:
         """Keep the work folder of a job that has just finished, or clear it when none is kept."""
@@ -54,28 +59,39 @@ class Keeping:
 
     def prune(self) -> list[int]:
         """Clear what is kept too long, then the oldest until the rest has room; return the jobs."""
-        found = sorted(((_finished_at(folder), folder) for folder in self._kept()), reverse=True)
+        found = sorted(self._kept(), reverse=True)
         left, cleared = self.most_bytes, []
-        for finished_at, folder in found:
+        for ended_at, folder in found:
             left -= _size_bytes(folder)
-            over = left < 0 or self.now() - finished_at > self.days * _DAY_S
+            over = left < 0 or self.now() - ended_at > self.days * _DAY_S
             if over and self._clear_unused(folder):
                 cleared.append(int(folder.name))
         if cleared:
             log.info("kept work cleared", jobs=cleared)
         return cleared
 
-    def _kept(self) -> Iterable[Path]:
+    def _kept(self) -> Iterator[tuple[float, Path]]:
         if not self.folder.is_dir():
-            return []
-        return [f for f in self.folder.iterdir() if f.name.isdecimal() and is_kept(f)]
+            return
+        for folder in self.folder.iterdir():
+            if folder.name.isdecimal() and (ended_at := self._ended_at(folder)) is not None:
+                yield ended_at, folder
+
+    def _ended_at(self, folder: Path) -> float | None:
+        return _finished_at(folder) if is_kept(folder) else self.failed_at(int(folder.name))
 
     def _clear_unused(self, folder: Path) -> bool:
         try:
-            with alone_in(folder):
-                self._clear(folder)
+            with alone_in(folder), self.held():
+                if self._ended_at(folder) is None:  # it was started again meanwhile
+                    return False
+                gone = folder.with_name(f".{folder.name}.gone")
+                shutil.rmtree(gone, ignore_errors=True)
+                self.checkpoints.drop(int(folder.name))
+                folder.rename(gone)
         except (BlockingIOError, FileNotFoundError):  # in use, or another job cleared it
             return False
+        shutil.rmtree(gone, ignore_errors=True)
         return True
 
     def _clear(self, folder: Path) -> None:

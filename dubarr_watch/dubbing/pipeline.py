@@ -166,7 +166,8 @@ class _Run:
         known = Understanding(
             pipe.settings, pipe.host, pipe.specs, self.video, self._source(), self.work,
             self.control, book, self._shared_part,
-            Asking(dispatcher=self.dispatchers.translator, job=self.job.id),
+            Asking(dispatcher=self.dispatchers.translator, job=self.job.id,
+                   cancelled=self.control.cancelled),
         ).understand()  # fmt: skip
         recognition = Recognition(
             pipe.settings, pipe.store, pipe.specs, self.video.record, self.work, pipe.host,

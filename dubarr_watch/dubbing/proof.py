@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,8 +15,7 @@ from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.dubbing.retakes import retake
 from dubarr_watch.dubbing.spoken_words import bare_words
 from dubarr_watch.dubbing.studio import Part, Studio
-from dubarr_watch.engines.dispatch import Dispatchers, Step
-from dubarr_watch.errors import JobCancelled
+from dubarr_watch.engines.dispatch import Dispatchers, Step, result_unless
 
 log = structlog.get_logger(__name__)
 
@@ -127,10 +126,8 @@ def _made_anew(lines: Sequence[tuple[Part, Take]], number: int, studio: Studio) 
         for part, take in lines:
             priority = studio.priority(Step.REFINE, part.line.index)
             work = partial(retake, part, take, number, studio)
-            futures.append(speech.submit(work, priority=priority))
-        made = [future.result() for future in futures]
-    except CancelledError as error:
-        raise JobCancelled("Cancelled.") from error
+            futures.append(speech.submit_unless(studio.cancelled, work, priority=priority))
+        made = [result_unless(studio.cancelled, future) for future in futures]
     finally:
         # Whatever went wrong, nothing of this language runs on behind its back.
         for future in futures:

@@ -187,7 +187,10 @@ class Translating:
     def _asking(self, film: FilmContext) -> Asking:
         wide = _WIDE if self.specs.understands else Asking()
         queue = self.dispatchers.translator if self.dispatchers else None
-        return replace(wide, film=film, dispatcher=queue, job=self.control.job or 0, turn=self.turn)
+        return replace(
+            wide, film=film, dispatcher=queue, job=self.control.job or 0, turn=self.turn,
+            cancelled=self.control.cancelled,
+        )  # fmt: skip
 
     def _earlier(self, code: str) -> FilmContext:
         """Return what was decided before this job: a later run of it asks the same.

@@ -8,6 +8,8 @@ cannot run far ahead of the engine.
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import contextvars
 import heapq
 import itertools
@@ -15,10 +17,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeVar
+
+from dubarr_watch.engines.context import POLL_S
+from dubarr_watch.errors import JobCancelled
 
 T = TypeVar("T")
 
@@ -133,6 +138,19 @@ class Dispatcher:
             self._changed.notify_all()
         return future
 
+    def submit_unless(
+        self, cancelled: Callable[[], bool], work: Callable[[], T], *, priority: Priority
+    ) -> Future[T]:
+        """Queue a call as `submit` does, however long that takes, unless it is cancelled.
+
+        Raises:
+            JobCancelled: It is, while there was no room.
+        """
+        while True:
+            _refuse(cancelled)
+            with contextlib.suppress(queue.Full):
+                return self.submit(work, priority=priority, timeout_s=POLL_S)
+
     def cancel(self, job: int) -> int:
         """Drop what a job has queued and return how much that was; what runs goes on."""
         with self._changed:
@@ -219,6 +237,26 @@ class Dispatcher:
                 heapq.heapify(self._queue)
                 request.future.set_running_or_notify_cancel()  # or who waits for it waits forever
             self._changed.notify_all()
+
+
+def result_unless(cancelled: Callable[[], bool], future: Future[T]) -> T:
+    """Wait for what a queued call returns, unless it is cancelled.
+
+    Raises:
+        JobCancelled: It is; what has begun goes on without anybody to wait for it.
+    """
+    try:
+        while True:
+            if concurrent.futures.wait([future], POLL_S).done:
+                return future.result()
+            _refuse(cancelled)
+    except CancelledError as error:
+        raise JobCancelled("Cancelled.") from error
+
+
+def _refuse(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise JobCancelled("Cancelled.")
 
 
 @dataclass(slots=True, order=True)

@@ -15,6 +15,7 @@ from dubarr_watch.library.anchor import Anchor
 from dubarr_watch.library.arrival import Arrival, Outcome
 from dubarr_watch.library.asking import FORBIDDEN, Asking
 from dubarr_watch.library.marker_desk import MarkerDesk, name_of
+from dubarr_watch.library.marker_files import remove_half_answers
 from dubarr_watch.library.markers import speaks_of
 from dubarr_watch.library.naming import is_ignored_folder, is_ignored_path, is_video_name
 from dubarr_watch.library.roll import Roll
@@ -96,10 +97,8 @@ class Census:
         walk = Walk(self._root, self._follow_links)
         first = self.anchor.is_first_scan()
         seen: set[Path] = set()
-        folders = walk.folders()
-        while some := list(islice(folders, _FOLDERS_AT_FIRST if first else 1)):
-            if self._stopping():
-                break
+        folders, at_a_time = walk.folders(), _FOLDERS_AT_FIRST if first else 1
+        while not self._stopping() and (some := list(islice(folders, at_a_time))):
             if first:
                 self._record_baseline(some)
             for folder in some:
@@ -109,6 +108,7 @@ class Census:
             readable = self._root not in walk.unreadable
             if self.anchor.check(readable=readable, videos=len(seen), known=known):
                 self._after_scan(walk, seen, first=first)
+            remove_half_answers(walk.half_answers, self._started_ns)
         return ScanReport(walk.folders_read, len(seen), time.monotonic() - started_s)
 
     def look_at(self, path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
 
 from dubarr_watch.errors import LeadsOut, WrongUsage
 from dubarr_watch.library.markers import MARKER_MAX_BYTES
+from dubarr_watch.library.naming import ANSWERING, temporary_name
+from dubarr_watch.library.scanner import SeenFile
 from dubarr_watch.media import Opener, held
 
 _LOG = structlog.get_logger(__name__)
@@ -68,6 +71,20 @@ def mark_failed(marker: Path, reason: str, opened: Opener = held) -> Path | None
     if answered is not None:
         _put_first(answered, line, content)
     return answered
+
+
+def remove_half_answers(found: Iterable[SeenFile], before_ns: int) -> None:
+    """Remove the temporary files of answers that a process did not live to finish.
+
+    Args:
+        found: Temporary files of answers.
+        before_ns: When this process began; what is younger is its own.
+    """
+    for file in found:
+        if file.ctime_ns < before_ns and not file.path.is_symlink():
+            with contextlib.suppress(OSError):
+                file.path.unlink()
+                _LOG.info("half_answer_removed", path=file.path)
 
 
 def _renamed(marker: Path, ending: str) -> Path | None:
@@ -136,7 +153,9 @@ def _answer_beside(marker: Path, line: bytes) -> Path | None:
 
 def _put_first(answered: Path, line: bytes, content: bytes) -> None:
     digest = hashlib.sha256(os.fsencode(answered.name)).hexdigest()[:16]
-    temporary = answered.with_name(f".{digest}.dubarr-0.tmp")  # short, however long the name is
+    temporary = answered.with_name(
+        temporary_name(digest, ANSWERING)
+    )  # short, however long the name is
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         little = content.startswith(b"\xff\xfe")
         wide = line.decode().encode("utf-16-le" if little else "utf-16-be")

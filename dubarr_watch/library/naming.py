@@ -122,6 +122,10 @@ def subtitles_path(video: Path, language: str, *, taken_by_other: bool = False) 
     return _beside(video, f".Dubarr.{language}.srt", taken_by_other=taken_by_other)
 
 
+ANSWERING = 0
+"""Number in the temporary name of a marker's answer; no job has it."""
+
+
 def temporary_name(name: str, job: int, token: int = 0) -> str:
     """Return the hidden name, without a media extension, under which a file is written.
 
@@ -148,7 +152,7 @@ def temporary_name(name: str, job: int, token: int = 0) -> str:
 
 def writing_job(name: str) -> int | None:
     """Return the job that writes under a temporary name, or nothing when it is another name."""
-    match = _OUR_TEMPORARY.match(name)
+    match = _OUR_TEMPORARY.match(name) if name.startswith(".") else None
     return int(match[1]) if match else None
 
 

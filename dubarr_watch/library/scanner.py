@@ -11,7 +11,12 @@ from pathlib import Path
 import structlog
 
 from dubarr_watch.library.markers import MarkerKind, MarkerName, parse_marker_name
-from dubarr_watch.library.naming import is_ignored_folder, is_video_name
+from dubarr_watch.library.naming import (
+    ANSWERING,
+    is_ignored_folder,
+    is_video_name,
+    writing_job,
+)
 
 _LOG = structlog.get_logger(__name__)
 
@@ -49,11 +54,13 @@ class SeenFolder:
         path: The folder.
         videos: Files that may be dubbed, by their names.
         markers: Markers of every kind.
+        half_answers: Temporary files of markers that are being answered, or were.
     """
 
     path: Path
     videos: tuple[SeenFile, ...]
     markers: tuple[SeenMarker, ...]
+    half_answers: tuple[SeenFile, ...] = ()
 
 
 @dataclass(slots=True)
@@ -68,6 +75,7 @@ class Walk:
     start: Path
     follow_links: bool = False
     folders_read: int = 0
+    half_answers: list[SeenFile] = field(default_factory=list)
     unreadable: set[Path] = field(default_factory=set)
 
     def folders(self) -> Iterator[SeenFolder]:
@@ -88,6 +96,7 @@ class Walk:
                 self._unreadable(folder, error)
                 continue
             self.folders_read += 1
+            self.half_answers.extend(seen.half_answers)
             waiting.extend(reversed(below))
             yield seen
 
@@ -126,14 +135,18 @@ def read_folder(folder: Path, *, follow_links: bool = False) -> tuple[SeenFolder
     names = {entry.name for entry in files}
     videos: list[SeenFile] = []
     markers: list[SeenMarker] = []
+    half_answers: list[SeenFile] = []
     for entry in files:
         marker = parse_marker_name(entry.name, names)
-        if marker is None and not is_video_name(entry.name):
+        half_answer = writing_job(entry.name) == ANSWERING
+        if marker is None and not half_answer and not is_video_name(entry.name):
             continue
         seen = _stat(entry, folder / entry.name)
         if seen is None:
             continue
-        if marker is None:
+        if half_answer:
+            half_answers.append(seen)
+        elif marker is None:
             videos.append(seen)
         else:
             markers.append(SeenMarker(seen, marker))
@@ -141,7 +154,7 @@ def read_folder(folder: Path, *, follow_links: bool = False) -> tuple[SeenFolder
     markers.sort(key=lambda marker: (marker.name.kind is not MarkerKind.NODUB, marker.file.path))
     videos.sort(key=lambda video: video.path)
     below.sort()
-    return SeenFolder(folder, tuple(videos), tuple(markers)), below
+    return SeenFolder(folder, tuple(videos), tuple(markers), tuple(half_answers)), below
 
 
 def see_file(path: Path) -> SeenFile | None:

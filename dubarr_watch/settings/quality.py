@@ -41,13 +41,14 @@ class QualitySettings(BaseSettings):
         7,
         ge=0,
         le=3650,
-        description="days that redo can make lines of a finished job anew; 0: clear at once",
+        description="days that lines of a finished job can be made anew, and a failed one goes on "
+        "where it was; 0: clear at once",
     )
     keep_work_gib: float = Field(
         20,
         ge=0,
         le=100000,
-        description="space that finished jobs may hold for redo, in GiB; the oldest go first",
+        description="space that ended jobs may hold for that, in GiB; the oldest go first",
     )
     history_days: float = Field(
         365,

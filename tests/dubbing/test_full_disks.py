@@ -6,6 +6,7 @@ Each step has a small real file system of its own to fill.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,7 +16,8 @@ import pytest
 
 from dubarr_watch.errors import DiskFull
 from dubarr_watch.store.records import JobState
-from tests.composing import Shop, make_talk, names, open_shop
+from tests.composing import Shop, eventually, make_talk, names, open_shop
+from tests.programs import Program
 
 WORK, REPORTS, LIBRARY = "work", "reports", "videos"
 
@@ -121,3 +123,33 @@ def test_the_job_waits_for_space_and_goes_on(shop: Shop, step: str) -> None:
         (where(shop, folder) / "filler").unlink(missing_ok=True)
     assert shop.run(job).job.state is JobState.DONE
     assert shop.track(job).is_file()
+
+
+def test_a_disk_that_is_full_under_the_log_ends_no_work(tmp_path: Path) -> None:
+    """Every line that is logged fails; the film is dubbed, and the stop is in order."""
+    with Program(tmp_path) as program:
+        program.log = Path("/dev/full")
+        program.start(wait=False)
+        eventually((program.config / "dubarr.db").exists, "started")
+        make_talk(program.videos / "Film.mkv", 4.0)
+        (program.videos / "Film.mkv.dub").write_text("es")
+        assert program.ended("Film.mkv").state is JobState.DONE
+        program.end(signal.SIGTERM)
+        assert program.daemon is not None
+        assert program.daemon.returncode == 0
+
+
+def test_a_take_that_its_engine_s_process_could_not_write_is_no_fault_of_the_engine(
+    disks: Path, tmp_path: Path
+) -> None:
+    """The process says so in words of its own; the job is not failed, and is not tried in vain."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / WORK).symlink_to(disks / "config" / WORK)
+    with open_shop(tmp_path, real_processes=True) as shop:
+        film = make_talk(shop.videos / "Film.mkv", 8.0)
+        job = shop.enqueue(film)
+        ended = shop.run(job, on_progress=on_stage("synthesize", WORK)(shop))
+        (shop.settings.work_dir / "filler").unlink()
+        assert isinstance(ended.error, DiskFull), ended
+        assert (ended.job.state, ended.job.attempts) == (JobState.QUEUED, 0)
+        assert shop.run(job).job.state is JobState.DONE

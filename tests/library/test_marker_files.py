@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from dubarr_watch.errors import WrongUsage
 from dubarr_watch.library.marker_files import mark_done, mark_failed, read_marker
 from dubarr_watch.library.markers import MARKER_MAX_BYTES, decode_marker
+from tests.library.conftest import House, eventually
 
 
 @pytest.fixture
@@ -120,3 +124,30 @@ def test_a_pipe_is_no_marker_and_holds_nobody_up(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with pytest.raises(WrongUsage):
         read_marker(pipe)
+
+
+DIES = """
+import os, pathlib, signal, sys
+pathlib.Path.replace = lambda self, target: os.kill(os.getpid(), signal.SIGKILL)
+from dubarr_watch.library.marker_files import mark_failed
+mark_failed(pathlib.Path(sys.argv[1]), "It failed.")
+"""
+
+
+def test_what_a_killed_process_left_of_an_answer_goes_at_the_next_start(house: House) -> None:
+    """And nothing else: not what is being written, nor what only looks like it."""
+    marker = house.root / "Films" / "Film.mkv.dub"
+    marker.parent.mkdir()
+    marker.write_bytes(b"de")
+    child = subprocess.run([sys.executable, "-c", DIES, str(marker)], check=False)
+    assert child.returncode == -signal.SIGKILL
+    (left,) = (name for name in os.listdir(marker.parent) if name.endswith(".dubarr-0.tmp"))
+    link = marker.parent / ".other.dubarr-0.tmp"
+    link.symlink_to(marker.with_name("Film.mkv.dub.failed"))
+    library = house.start()
+    eventually(lambda: left not in os.listdir(marker.parent), "gone")
+    young = marker.parent / ".young.dubarr-0.tmp"
+    young.write_bytes(b"half an answer")
+    house.pass_scans()
+    assert sorted(os.listdir(marker.parent)) == [link.name, young.name, "Film.mkv.dub.failed"]
+    assert not library.health().last_error

@@ -101,6 +101,17 @@ def test_what_is_not_well_is_named(own: Site, told: Told, part: str, unwell: Unw
     assert str(own.shop.settings.config_dir) not in answer.text
 
 
+def test_a_library_that_is_polled_for_want_of_watches_is_well_and_says_so(
+    own: Site, told: Told
+) -> None:
+    library(problem="The limit of inotify watches is reached.")(own, told)
+    answer = own.client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json()["watcher"] == {
+        "ok": True, "detail": "The limit of inotify watches is reached."
+    }  # fmt: skip
+
+
 def test_a_thread_that_waits_its_turn_is_well(own: Site, told: Told) -> None:
     library(still_s=health.STILL_S)(own, told)
     assert own.client.get("/health").status_code == 200

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
-import queue
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
@@ -58,7 +56,8 @@ class Spreader:
         told: set[Future[R]] = set()
         try:
             for number, (priority, one) in enumerate(work):
-                futures[self._submitted(priority, one)] = number
+                queued = self._dispatcher.submit_unless(self._cancelled, one, priority=priority)
+                futures[queued] = number
                 _tell(futures, told, ended)
             while left := futures.keys() - told:
                 self._stop_if_cancelled()
@@ -68,12 +67,6 @@ class Spreader:
             for future in futures:
                 future.cancel()
             raise
-
-    def _submitted(self, priority: Priority, work: Callable[[], R]) -> Future[R]:
-        while True:
-            self._stop_if_cancelled()
-            with contextlib.suppress(queue.Full):
-                return self._dispatcher.submit(work, priority=priority, timeout_s=POLL_S)
 
     def _stop_if_cancelled(self) -> None:
         if self._cancelled():

@@ -29,7 +29,7 @@ class Part(BaseModel):
     """How one part is."""
 
     ok: bool
-    detail: str = Field(description="what is wrong; empty when nothing is")
+    detail: str = Field(description="what is wrong, or works less well; empty when nothing is")
 
 
 class Health(BaseModel):
@@ -66,7 +66,7 @@ class HealthDesk:
 
     def _look(self) -> Health:
         worker = _part("" if self._works.working() else "A worker has ended.")
-        watcher = _part(self._of_watcher())
+        watcher = self._of_watcher()
         database, queue = self._of_database()
         well = worker.ok and watcher.ok and database.ok
         return Health(
@@ -78,15 +78,15 @@ class HealthDesk:
             engines=self._works.engines(),
         )
 
-    def _of_watcher(self) -> str:
+    def _of_watcher(self) -> Part:
         library = self._works.library_health()
         if not library.running:
-            return "The library's thread has ended."
+            return _part("The library's thread has ended.")
         if library.still_s > STILL_S:
-            return f"The library's thread has not moved for {library.still_s:.0f} seconds."
+            return _part(f"The library's thread has not moved for {library.still_s:.0f} seconds.")
         if not library.root_present:
-            return "The video folder is gone or suddenly empty."
-        return ""
+            return _part("The video folder is gone or suddenly empty.")
+        return Part(ok=True, detail=library.problem)  # all is found all the same, by polling
 
     def _of_database(self) -> tuple[Part, dict[JobState, int]]:
         try:
