@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
@@ -95,7 +96,12 @@ def paths(routes: list[BaseRoute]) -> Iterator[tuple[str, bool]]:
     """Yield each path, its parameters filled in, and whether it is a web socket's."""
     for route in iter_route_contexts(routes):
         assert route.path is not None, route
-        yield re.sub(r"\{[^}]*\}", "1", route.path), route.methods is None
+        path = re.sub(r"\{[^}]*\}", "1", route.path)
+        if isinstance(route.route, Mount):
+            yield f"{path}/1", False
+            yield f"{path}/1", True
+        else:
+            yield path, isinstance(route.route, WebSocketRoute)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +109,21 @@ def default(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site whose password nobody has set."""
     with open_site(tmp_path_factory.mktemp("d"), api_user="admin", api_pass="admin") as opened:
         yield opened
+
+
+def test_whatever_somebody_adds_is_in_the_table() -> None:
+    """So that no route is forgotten by the tests of each path."""
+    app, outer, inner = FastAPI(openapi_url=None, docs_url=None), APIRouter(), APIRouter()
+    inner.add_api_route("/deep/{number}", lambda number: number, methods=["PATCH"])
+    outer.include_router(inner, prefix="/in")
+    app.include_router(outer, prefix="/out", include_in_schema=False)
+    app.add_api_websocket_route("/socket", lambda socket: None)
+    app.mount("/files", PlainTextResponse("x"))
+    app.add_route("/bare", lambda request: PlainTextResponse("x"))
+    assert set(paths(app.routes)) == {
+        ("/out/in/deep/1", False), ("/socket", True), ("/files/1", False), ("/files/1", True),
+        ("/bare", False),
+    }  # fmt: skip
 
 
 class TestEveryPath:
