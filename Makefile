@@ -186,8 +186,10 @@ benchmark: models ## The embedded profile on a three-minute talk: a table of fig
 	@$(FOLDERS)
 	.venv/bin/python -m benchmarks.embedded
 
-soak: full ## Kills by the hundred and a week of 5,000 jobs, on fakes: a table of figures (hours)
-	@.venv/bin/python -m benchmarks.soak --save
+soak: full ## Kills, faults, bad input, secrets, refusals, a week of jobs: one table (hours; SHORT=1: minutes)
+	@form=--long
+	[ -z "$${SHORT:-}" ] || form=
+	.venv/bin/python -m benchmarks.resilience $$form --save
 
 # atheris lies beside the environment, not in it: it has wheels for Linux alone.
 fuzz: setup ## Bytes found by a fuzzer for every parser, ten minutes: about ten minutes

@@ -2,9 +2,9 @@
 
     python -m benchmarks.resilience [--long] [--seed N] [--save]
 
-The short form takes some minutes; `make soak` runs the long one, with its week of jobs. Each part
-is a function that does the damage and returns rows; any number but zero in the last column ends it
-with 1.
+The short form takes some minutes; `make soak` runs the long one. Each part is a function that does
+the damage and yields rows and, to come after the table, pages of detail. Any number but zero in the
+last column ends it with 1.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import soak
 from benchmarks.inputs import try_inputs
 from tests.any_input import PARSERS
-from tests.crashes.harness import NAMED, Harness
 from tests.refusals import ask_for_what_is_forbidden
 from tests.secrets_search import search
 
@@ -46,7 +46,7 @@ FAULTS = {
 }  # fmt: skip
 """Tests that do damage, by its kind: every case is a fault that is really injected."""
 
-KILLS, EACH, FUZZ_S = (20, 240), (1, 20), (30, 600)
+EACH, FUZZ_S = (1, 20), (30, 600)
 """Of the short form and of the long one."""
 
 
@@ -67,17 +67,25 @@ class Row:
     told: tuple[str, ...] = ()
 
 
-def kills(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+def kills(folder: Path, seed: int, *, long: bool) -> Iterator[Row | str]:
     """Kill the program and its parts at random moments, and at named steps of publishing."""
-    wanted = KILLS[long]
-    harness = Harness(folder, seed, NAMED * 5 if long else NAMED[::3])
-    harness.run(wanted)
-    found = harness.damage.found
-    told = tuple(f"{what}: {one}" for what, seen in found.items() for one in seen)
-    yield Row("kills survived", sum(harness.kills.values()), len(told), told)
+    killed = soak.kill(soak.KILLS if long else soak.SHORT_KILLS, seed)
+    told = tuple(f"{what}: {one}" for what, seen in killed.found.items() for one in seen)
+    yield Row("kills survived", sum(killed.times.values()), len(told), told)
+    yield "\n".join(["## Kills", "", *soak.deaths(killed)])
 
 
-def faults(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+def week(folder: Path, seed: int, *, long: bool) -> Iterator[Row | str]:
+    """Let one daemon work for a simulated week; only the long form is long enough to judge."""
+    jobs, together = (soak.JOBS, soak.TOGETHER) if long else (soak.SHORT_JOBS, soak.SHORT_TOGETHER)
+    lived = soak.week(jobs, together=together)
+    grown = [what for what in soak.FLAT if long and lived.growth(what) > soak.MOST_GROWTH]
+    yield Row("jobs of a week done by one daemon, which of its figures grew", lived.jobs,
+              len(grown), tuple(grown))  # fmt: skip
+    yield "\n".join(["## A week", "", *soak.growth(lived)])
+
+
+def faults(folder: Path, seed: int, *, long: bool) -> Iterator[Row | str]:
     """Inject faults by the tests that do."""
     for what, files in FAULTS.items():
         count = _Counting()
@@ -92,7 +100,7 @@ def faults(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
         yield Row(f"faults injected: {what}", count.ran, len(count.failed), tuple(count.failed))
 
 
-def inputs(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+def inputs(folder: Path, seed: int, *, long: bool) -> Iterator[Row | str]:
     """Dub whole, damaged and cut videos, and give every parser bytes."""
     tried = try_inputs(folder, EACH[long])
     for kind, endings in tried.endings.items():
@@ -113,21 +121,28 @@ def inputs(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
     yield Row(what, sum(count for count, _ in found.values()), len(broken), broken)
 
 
-def secrets(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+def secrets(folder: Path, seed: int, *, long: bool) -> Iterator[Row | str]:
     """Look for every secret everywhere after a job."""
     hunt = search(folder)
     what = f"secrets searched for, each in {hunt.places} places"
     yield Row(what, len(hunt.secrets), len(hunt.found), tuple(hunt.found))
 
 
-def requests(folder: Path, seed: int, *, long: bool) -> Iterator[Row]:
+def requests(folder: Path, seed: int, *, long: bool) -> Iterator[Row | str]:
     """Ask for what nobody may have."""
     asked = ask_for_what_is_forbidden(folder)
     told = (*asked.let_in, *asked.strangers)
     yield Row("requests refused", sum(asked.refused.values()), len(told), told)
 
 
-PARTS: tuple[Callable[..., Iterator[Row]], ...] = (kills, faults, inputs, secrets, requests)
+PARTS: tuple[Callable[..., Iterator[Row | str]], ...] = (
+    kills,
+    week,
+    faults,
+    inputs,
+    secrets,
+    requests,
+)
 
 
 class _Counting:
@@ -152,7 +167,7 @@ def main() -> int:
     parser.add_argument("--only", choices=[part.__name__ for part in PARTS], action="append")
     parser.add_argument("--save", action="store_true")
     told = parser.parse_args()
-    rows: list[Row] = []
+    made: list[Row | str] = []
     with tempfile.TemporaryDirectory(prefix="dubarr-resilience-") as scratch:
         for part in PARTS:
             if told.only and part.__name__ not in told.only:
@@ -160,9 +175,11 @@ def main() -> int:
             begun = time.monotonic()
             folder = Path(scratch, part.__name__)
             folder.mkdir()
-            rows += part(folder, told.seed, long=told.long)
+            made += part(folder, told.seed, long=told.long)
             print(f"{part.__name__}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    text = table(rows, told.seed, long=told.long)
+    rows = [one for one in made if isinstance(one, Row)]
+    pages = [one for one in made if isinstance(one, str)]
+    text = "\n".join([table(rows, told.seed, long=told.long), *(f"{page}\n" for page in pages)])
     sys.stdout.write(text)
     if told.save:
         form = "long" if told.long else "short"

@@ -47,7 +47,8 @@ def names_for(video: VideoRecord, language: Language, store: Store) -> Names:
     code, owner = language.code, _Owner(video, language, store)
 
     def choose(name_of: Callable[..., Path], owns: Callable[[Path], bool]) -> Name:
-        for path in (name_of(video.path, code), name_of(video.path, code, taken_by_other=True)):
+        for taken in (False, True):  # the second name is longer, and may be too long
+            path = name_of(video.path, code, taken_by_other=taken)
             if not os.path.lexists(path):
                 return Name(path, ours=False)
             if owns(path):
