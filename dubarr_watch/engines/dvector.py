@@ -4,6 +4,9 @@ A d-vector (Wan et al. 2018, "Generalized end-to-end loss for speaker verificati
 embedding of a voice; two of one speaker point in nearly the same direction. Clustering sections of
 about two seconds finds how many speakers there are and what each sounds like; a Viterbi pass over
 cells of 0.2 s then finds where one hands over to the next.
+
+Nobody is heard beside another: a d-vector is of 0.8 s, and most of the time that two people talk at
+once lasts under half a second (see `dubbing/transcript.py`), so that no vector is of both.
 """
 
 from __future__ import annotations
