@@ -31,7 +31,10 @@ _BREAK = re.compile(r"[,;:.!?…—–，。！？、；：][\"'”’)\]]*$")
 # Where there are no spaces a break may fall after any character.
 _PIECE = re.compile(rf"{DENSE}[^\w\s「『（《]*")
 GROWTH = 1.15
-"""Letters of a translation for each of the original's, as long as nobody has translated it."""
+"""Letters of a translation for each of the original's, as long as nobody has translated it.
+
+Agencies reckon with 15 to 25 % more from English into most languages of Europe.
+"""
 
 SHARES = (1.0, 0.85, 0.7)
 """Budgets of the wordings that are asked for at once."""
