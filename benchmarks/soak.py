@@ -111,8 +111,8 @@ def growth(lived: Week) -> Iterator[str]:
     yield f"| log | | {lived.log_kib} KiB | | to standard error, for the system to rotate |"
     yield ""
     yield (
-        f"{lived.untold} jobs ended while the push service was away; it heard of them in "
-        f"{lived.told_late} messages, and {lived.told} messages came in all."
+        f"{lived.untold} jobs ended while the push service was away; once it was back it heard "
+        f"{lived.told_late} messages until it had heard all, and {lived.told} in the whole week."
     )
 
 

@@ -6,7 +6,6 @@ but for one speech process that lives as long as it does; a day of upkeep passes
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -74,7 +73,7 @@ class Week:
         ended: How many jobs ended in each state.
         log_kib: What the daemon wrote to standard error, which it leaves to the system to rotate.
         untold: Jobs that ended while the push service was away, for the first half of the week.
-        told_late: Messages in which it heard of those once it was back.
+        told_late: Messages that it then heard until it had heard everything.
         told: Messages that it heard in all.
         seconds: How long it took.
     """
@@ -107,6 +106,7 @@ def live(folder: Path, jobs: int, *, together: int, longest_s: float = math.inf)
         longest_s: After this long there are no more, however few there were.
     """
     begun_s = time.monotonic()
+    untold = told_late = 0
     with ExitStack() as stack:
         push = stack.enter_context(_Push())
         port = free_port()
@@ -121,14 +121,18 @@ def live(folder: Path, jobs: int, *, together: int, longest_s: float = math.inf)
         store = stack.enter_context(Store.open(program.config / "dubarr.db"))
         life = _Life(folder, program, store, asking, together)
         while life.jobs < jobs and (passed_s := time.monotonic() - begun_s) < longest_s:
-            if push.away and (life.jobs >= jobs // 2 or passed_s > longest_s / 2):
-                push.is_back(life.jobs)
+            is_back = push.away and (life.jobs >= jobs // 2 or passed_s > longest_s / 2)
+            if is_back:
+                push.away, untold = False, life.jobs
             life.live_a_round()
-        eventually(lambda: not store.notifications.pending(), "every message sent", _DEADLINE_S)
-        untold, told_late, told = push.heard
+            if is_back:
+                eventually(lambda: not store.notifications.pending(), "all told", _DEADLINE_S)
+                told_late = push.messages
         log_kib = program.log.stat().st_size // 1024
     seconds = time.monotonic() - begun_s
-    return Week(life.samples, life.jobs, life.ended, log_kib, untold, told_late, told, seconds)
+    return Week(
+        life.samples, life.jobs, life.ended, log_kib, untold, told_late, push.messages, seconds
+    )
 
 
 class _Life:
@@ -232,15 +236,13 @@ class _Push:
 
     def __init__(self) -> None:
         self.away = True
-        self._untold = 0
-        self._messages: list[int] = []
+        self.messages = 0
         push = self
 
         class Answer(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if not push.away:
-                    push.hear(body["title"])
+                self.rfile.read(int(self.headers["Content-Length"]))
+                push.messages += not push.away
                 self.send_response(503 if push.away else 200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -250,24 +252,6 @@ class _Push:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self.url = f"json://127.0.0.1:{self._server.server_port}"
-
-    def is_back(self, jobs: int) -> None:
-        """Take messages from now on; so many jobs ended before."""
-        self._untold, self.away = jobs, False
-
-    def hear(self, title: str) -> None:
-        """Take a message, of one job or of `12 videos`."""
-        first = title.split()[0]
-        self._messages.append(int(first) if first.isdecimal() else 1)
-
-    @property
-    def heard(self) -> tuple[int, int, int]:
-        """Jobs that ended while it was away, messages until it knew of so many, and of all."""
-        known, late = 0, 0
-        for count in sorted(self._messages, reverse=True):
-            if known < self._untold:
-                known, late = known + count, late + 1
-        return self._untold, late, len(self._messages)
 
     def __enter__(self) -> _Push:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
