@@ -154,6 +154,9 @@ def test_it_stops_in_time_though_a_line_is_made_anew(
     assert program.daemon is not None
     assert program.daemon.returncode == 0
     assert all_gone(left)
+    ended = [line for line in program.log.read_text().splitlines() if '"task failed"' in line]
+    assert len(ended) == 1, "it heeds the signal, and is not torn off with the process"
+    assert "ancelled" in ended[0]
     assert {path.name: sha256(path) for path in program.videos.iterdir()} == published
     program.start()
     again = client.post(f"/api/v1/jobs/{job}/lines/0/redo", json=line).json()["id"]
