@@ -25,7 +25,7 @@ from dubarr_watch.store.records import JobState
 from tests.composing import eventually, living_below, make_talk, names
 from tests.crashes.onlooker import wrong_with
 from tests.engines.llm.llama_program import write_program
-from tests.programs import ROOT, Program, drop
+from tests.programs import ROOT, Program, drop_another
 from tests.tiny.gguf import build_gguf
 
 STEPS = ("created", "written", "verified", "synced", "asked", "named", "done")
@@ -176,7 +176,7 @@ class Harness:
             name = f"Film {self.videos}.mkv"
             if self.videos % 2:
                 (self._program.videos / f"{name}.dub").write_text("de\n")
-            drop(self._talk, self._program.videos, name)
+            drop_another(self._talk, self._program.videos, name)
         self._left -= 1
 
     def _is_over(self) -> bool:

@@ -35,7 +35,7 @@ from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobState
 from dubarr_watch.upkeep import Upkeep
 from tests.composing import eventually, living_below, make_talk
-from tests.programs import Program, drop
+from tests.programs import Program, drop_another
 from tests.webhooks.test_daemon import client, free_port
 
 VIDEO_S = 2.0
@@ -177,10 +177,7 @@ class _Life:
 
     def _drop(self, names: list[str]) -> None:
         for name in names:
-            another = self._talk.with_name("another.mkv")
-            # Void, of so many bytes: else it would be taken for an old one that was renamed.
-            another.write_bytes(self._talk.read_bytes() + b"\xec\x90" + name.encode().ljust(16))
-            drop(another, self._program.videos, name)
+            drop_another(self._talk, self._program.videos, name)
 
     def _wait_for(self, name: str) -> int:
         """Wait for the end of a new video's job, and return the video's number."""
