@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 900.0
 
 _LAST_COPY = "backup day"
+_JUMP_S = 43_200.0
 
 
 class Upkeep:
@@ -34,6 +36,7 @@ class Upkeep:
         today: The local date, as in `2026-01-31`.
         look_every_s: How soon a new day is noticed.
         should_stop: True ends a copy that is being made, for which everybody who writes waits.
+        clock: The time, in seconds since 1970; it may jump.
     """
 
     def __init__(
@@ -44,12 +47,15 @@ class Upkeep:
         today: Callable[[], str] = lambda: f"{datetime.now():%Y-%m-%d}",  # noqa: DTZ005 - nights are local
         look_every_s: float = _LOOK_EVERY_S,
         should_stop: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._store = store
         self._today = today
         self._look_every_s = look_every_s
         self._should_stop = should_stop
+        self._clock = clock
+        self._ahead_s = clock() - time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -80,12 +86,25 @@ class Upkeep:
         today = self._today()
         if self._store.meta.get(_LAST_COPY) == today:
             return
-        if not self._settings.debug_mode:
-            keeping_of(self._settings, self._store).prune()
-        self._forget_history()
+        if not self._has_jumped():
+            if not self._settings.debug_mode:
+                keeping_of(self._settings, self._store).prune()
+            self._forget_history()
         if self._store.backups.possible:
             self._copy(today)
         self._store.meta.set(_LAST_COPY, today)
+
+    def _has_jumped(self) -> bool:
+        """Tell whether the clock was set ahead since the last day: then nothing has become old.
+
+        If it stays so, what is old by it goes the day after.
+        """
+        before, self._ahead_s = self._ahead_s, self._clock() - time.monotonic()
+        jumped = self._ahead_s - before > _JUMP_S
+        if jumped:
+            log.warning("clock jumped", days=round((self._ahead_s - before) / 86_400, 1),
+                        note="Nothing is forgotten today for being old.")  # fmt: skip
+        return jumped
 
     def _copy(self, today: str) -> None:
         copy = self._store.backups.make(

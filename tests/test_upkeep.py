@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,31 @@ def test_each_day_old_history_goes_with_its_reports(settings: Settings, store: S
         upkeep.start()
         upkeep.stop()
         assert bool(store.jobs.recent()) == report.exists() == left, days_kept
+
+
+def test_a_clock_that_is_set_ahead_forgets_nothing_that_day(
+    settings: Settings, store: Store
+) -> None:
+    """Nor does one that is set back; one that stays ahead is believed the day after."""
+    settings.reports_dir.mkdir()
+    video = store.videos.record(Path("/videos/Gone.mkv"), 1, 1, "x", VideoState.ARRIVED)
+    store.jobs.enqueue(video.id, ["es"], JobOptions(), state=JobState.FAILED, reason="No.")
+    store.videos.mark_missing([video.id])
+    now = {"day": "30", "ahead_s": 0.0}
+    kept = settings.model_copy(update={"history_days": 1e-9})
+    with capture_logs() as logs:
+        upkeep = Upkeep(
+            kept, store, today=lambda: f"2026-01-{now['day']}", look_every_s=0.01,
+            clock=lambda: time.time() + float(now["ahead_s"]),
+        )  # fmt: skip
+        now |= {"ahead_s": 86_400.0}
+        upkeep.start()
+        eventually(lambda: store.meta.get("backup day") == "2026-01-30", "first day")
+        assert [entry["days"] for entry in logs if entry["event"] == "clock jumped"] == [1.0]
+        assert store.jobs.recent()
+        now |= {"day": "31"}
+        eventually(lambda: not store.jobs.recent(), "believed")
+        upkeep.stop()
 
 
 class TestDatabaseOnANetwork:

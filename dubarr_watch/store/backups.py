@@ -60,7 +60,10 @@ class Backups:
             for half in folder.glob(f"{_PREFIX}*{_SUFFIX}{HALF}"):  # its maker was killed
                 half.unlink(missing_ok=True)
         made = database.copy_to(folder / f"{_PREFIX}{day}{_SUFFIX}", should_stop)
-        for old in copies(database.path)[KEPT:]:
+        kept = copies(database.path)
+        # A clock that ran ahead left copies of days to come: they go first, and never the new one.
+        kept.sort(key=lambda copy: copy.name > made.name)
+        for old in kept[KEPT:]:
             with plain_os_errors(old):
                 old.unlink(missing_ok=True)
         return made

@@ -23,6 +23,19 @@ def test_the_newest_three_are_kept(in_file: Store, database: Path) -> None:
     assert sorted(path.name for path in backup_folder(database).iterdir()) == sorted(names)
 
 
+def test_a_clock_that_ran_ahead_costs_no_copy(in_file: Store, database: Path) -> None:
+    """Copies of days that are yet to come are the first to go, and the new one stays."""
+    ahead = ["2099-01-01", "2099-01-02", "2099-01-03"]
+    behind = ["1970-01-01"]
+    for day in [*ahead, *behind, "2026-01-30", "2026-01-31", "2026-02-01"]:
+        made = in_file.backups.make(day)
+        assert made is not None
+        assert made.exists(), day
+        assert len(copies(database)) <= 3
+    names = [f"dubarr-{day}.db" for day in ("2026-02-01", "2026-01-31", "2026-01-30")]
+    assert [path.name for path in copies(database)] == names
+
+
 def test_a_second_copy_of_a_day_replaces_the_first(in_file: Store, database: Path) -> None:
     in_file.backups.make("2026-01-30")
     a_video(in_file)
