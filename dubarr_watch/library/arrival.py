@@ -103,7 +103,7 @@ class Arrival:
         except (CannotDub, PublishError) as error:
             self._refuse(video, asks, f"{error.message} {error.hint}".strip(), waiting=False)
             return video, Outcome.NOTHING
-        with self._store.transaction():
+        with self._store.transaction(synced=False):
             queued = [self._queue(video, ask, found) for ask in asks]
         return video, Outcome.QUEUED if any(queued) else Outcome.NOTHING
 
@@ -113,18 +113,19 @@ class Arrival:
         Raises:
             OSError: It cannot be found.
         """
-        content = _fingerprint(seen)
+        key = _fingerprint(seen)
         before = self._store.videos.by_path(seen.path)
-        if before is not None and _only_tags_changed(before, seen, content):
+        if before is not None and _only_tags_changed(before, seen, key):
             self._store.videos.recontent(
                 before.id,
                 size_bytes=seen.size_bytes,
                 mtime_ns=seen.mtime_ns,
-                fingerprint=content,
+                fingerprint=key,
             )
             return self._store.videos.get(before.id)
-        moved_from = self._moved_from(seen.path, content)
-        video = self._store.videos.record(seen.path, seen.size_bytes, seen.mtime_ns, content, state)
+        moved_from = self._moved_from(seen.path, key)
+        with self._store.transaction(synced=False):  # else the next scan finds it once more
+            video = self._store.videos.record(seen.path, seen.size_bytes, seen.mtime_ns, key, state)
         if before is not None and before.id != video.id and before.state is not VideoState.MISSING:
             self._supersede(before)
         if moved_from is not None:

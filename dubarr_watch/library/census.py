@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -228,9 +228,8 @@ class Census:
 
     # What has settled.
 
-    def _settled(self, tracker: StabilityTracker, now_s: float) -> list[Path]:
-        """Return the files of a tracker that have settled, after another look at each."""
-        settled = []
+    def _settled(self, tracker: StabilityTracker, now_s: float) -> Iterator[Path]:
+        """Yield the files of a tracker that have settled, after another look at each."""
         for path in tracker.due(now_s):
             found = see_file(path)
             if found is None:
@@ -239,8 +238,7 @@ class Census:
                 continue
             tracker.seen(path, found.size_bytes, found.mtime_ns, now_s)
             if tracker.is_stable(path, now_s):
-                settled.append(path)
-        return settled
+                yield path
 
     def _settled_marker(self, path: Path) -> bool:
         asked = self._markers.take(path)

@@ -31,8 +31,11 @@ POLL_SECONDS = 30.0
 """Between two looks at a library that sends no events; a scan of a network mount is work for both
 ends."""
 
-SCAN_SHARE = 20
-"""A library so large that a scan takes long is not scanned more than 1/20 of the time."""
+SCAN_SHARE = 100
+"""A library so large that a scan takes long is not scanned more than 1/100 of the time."""
+
+POLL_SHARE = 20
+"""Where no events come, 1/20 of it."""
 
 _CHECK_SECONDS = 5.0
 _ERROR_PAUSE_S = 1.0
@@ -261,13 +264,17 @@ class Library:
             return
         self._last_scan = report
         self._last_scan_at = datetime.now(UTC)
-        self._next_scan_s = time.monotonic() + max(self._interval_s(), SCAN_SHARE * took_s)
+        share = SCAN_SHARE if self._sees_all() else POLL_SHARE
+        self._next_scan_s = time.monotonic() + max(self._interval_s(), share * took_s)
         _LOG.debug("scanned", folders=report.folders, videos=report.videos, seconds=took_s)
 
     def _interval_s(self) -> float:
-        complete = self._by_events and not self._watcher.health().problem
         interval = self._settings.scan_interval
-        return interval if complete else min(interval, POLL_SECONDS)
+        return interval if self._sees_all() else min(interval, POLL_SECONDS)
+
+    def _sees_all(self) -> bool:
+        """Tell whether every change raises an event."""
+        return self._by_events and not self._watcher.health().problem
 
     def _timeout_s(self) -> float:
         moments = [self._next_scan_s]

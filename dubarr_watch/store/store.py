@@ -110,13 +110,16 @@ class Store:
         """Close every thread's connection; the store cannot be used afterwards."""
         self._database.close()
 
-    def transaction(self, *, alone: bool = True) -> AbstractContextManager[None]:
+    def transaction(
+        self, *, synced: bool = True, alone: bool = True
+    ) -> AbstractContextManager[None]:
         """Make several calls one transaction: all of them happen, or none.
 
         Args:
+            synced: On disk at its end; else it may be lost with the power.
             alone: Nobody else's runs meanwhile; see `Database`.
         """
-        return self._database.transaction(alone=alone)
+        return self._database.transaction(synced=synced, alone=alone)
 
     def under(self, job_id: int, token: int) -> Store:
         """Return this store as the worker of a job uses it; closed with this one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -217,3 +218,44 @@ def test_waiting_for_hints_ends_when_one_comes_or_someone_wakes() -> None:
     hints.wake()
     thread.join(60)
     assert taken[1:] == [([], False)]
+
+
+OVERWHELMED = """
+import sys, pathlib
+from dubarr_watch.library.watcher import Watcher
+lost = []
+watcher = Watcher(pathlib.Path(sys.argv[1]), lambda path: None, lambda: lost.append(1), pause_s=0)
+watcher.start()
+print("watching", flush=True)
+sys.stdin.readline()
+import time
+until = time.monotonic() + 30
+while not lost and time.monotonic() < until:
+    time.sleep(0.02)
+assert lost, "no event was lost"
+assert watcher.check()
+assert watcher.health().alive
+watcher.stop()
+print("told", flush=True)
+"""
+
+
+def test_a_queue_that_really_overflows_asks_for_a_scan(tmp_path: Path) -> None:
+    """A process that gets no time to read while more happens than the kernel keeps."""
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if most > 70_000:
+        pytest.skip("this machine keeps too many events to overflow in a test")
+    child = subprocess.Popen(
+        [sys.executable, "-c", OVERWHELMED, str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "watching\n"
+        child.send_signal(signal.SIGSTOP)
+        for number in range(most // 2 + 2000):  # made and closed: no two alike in a row
+            (tmp_path / f"{number % 500}.mkv").unlink(missing_ok=True)
+            (tmp_path / f"{number % 500}.mkv").touch()
+        child.send_signal(signal.SIGCONT)
+        said, _ = child.communicate("\n", timeout=60)
+    assert said.splitlines()[-1] == "told"
