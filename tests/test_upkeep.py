@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -124,12 +125,12 @@ def test_a_clock_that_is_set_ahead_forgets_nothing_that_day(
     video = store.videos.record(Path("/videos/Gone.mkv"), 1, 1, "x", VideoState.ARRIVED)
     store.jobs.enqueue(video.id, ["es"], JobOptions(), state=JobState.FAILED, reason="No.")
     store.videos.mark_missing([video.id])
-    now = {"day": "30", "ahead_s": 0.0}
+    now: dict[str, Any] = {"day": "30", "ahead_s": 0.0}
     kept = settings.model_copy(update={"history_days": 1e-9})
     with capture_logs() as logs:
         upkeep = Upkeep(
             kept, store, today=lambda: f"2026-01-{now['day']}", look_every_s=0.01,
-            clock=lambda: time.time() + float(now["ahead_s"]),
+            clock=lambda: time.time() + now["ahead_s"],
         )  # fmt: skip
         now |= {"ahead_s": 86_400.0}
         upkeep.start()

@@ -160,8 +160,10 @@ class Upload:
         if self._came - self._looked_at >= _CHECK_EVERY_BYTES:
             self._looked_at = self._came
             _assert_room(self._part.parent, 0)
+        left = memoryview(data)
         with plain_os_errors(self._target):
-            self._file.write(data)
+            while left:  # a disk that is nearly full takes less than it was given
+                left = left[self._file.write(left) :]
 
     def finish(self) -> Uploaded:
         """Give the file its name; nothing that is there is ever replaced.
