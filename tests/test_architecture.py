@@ -165,3 +165,21 @@ def test_each_input_of_ffmpeg_is_named_in_one_place() -> None:
         if isinstance(node, ast.Constant) and node.value == "-i"
     ]
     assert sorted(set(by_hand)) == ["demo/clip.py", "dubbing/mixing.py", "media/arguments.py"]
+
+
+def test_no_model_is_unpickled() -> None:
+    """What a file of weights says is never run: weights only, and no library that unpickles."""
+    unsafe = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}
+    wrong: list[tuple[str, object]] = []
+    for path in [*MODULES, *SIDECAR]:
+        wrong += [(path.name, name) for name in roots(path) & unsafe]
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.Call):
+                continue
+            named_ = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            called = ast.unparse(node.func)
+            if called == "torch.load" and named_.get("weights_only") != "True":
+                wrong.append((path.name, node.lineno))
+            if called == "np.load" and named_.get("allow_pickle", "False") != "False":
+                wrong.append((path.name, node.lineno))
+    assert wrong == []
