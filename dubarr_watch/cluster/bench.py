@@ -144,7 +144,7 @@ class Bench:
 
     def read(self, path: Path, at: int, size: int) -> bytes:
         """Return a piece of a file that was written here for a daemon."""
-        if not path.is_relative_to(self._made):
+        if not self._is_ours(path):
             raise EngineError(f"{path} was not written for anybody else.")
         with path.open("rb") as file:
             file.seek(at)
@@ -152,8 +152,11 @@ class Bench:
 
     def drop(self, path: Path) -> None:
         """Forget a file that was fetched."""
-        if path.is_relative_to(self._made):
+        if self._is_ours(path):
             path.unlink(missing_ok=True)
+
+    def _is_ours(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._made.resolve())
 
     def _place(self, file: Carried) -> Path | None:
         """Return where a file is on this machine, if it is."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import structlog
 from distributed import Client, Future
@@ -23,6 +24,7 @@ from dubarr_watch.cluster.connection import Connection
 from dubarr_watch.cluster.members import able, asked
 from dubarr_watch.cluster.orders import Answer, Carried, Made, Order, portable, read_paths
 from dubarr_watch.cluster.tasks import drop_file, keep_piece, read_piece, serve
+from dubarr_watch.cluster.together import Ranges
 from dubarr_watch.engines.base import EngineSpec, Progress
 from dubarr_watch.engines.seat import User
 from dubarr_watch.errors import EngineCrashed, EngineError, JobCancelled
@@ -37,6 +39,26 @@ _POLL_S = 0.25
 _REVIEW_S = 2.0
 """How often it is looked whether what an order asks for is still to be had."""
 _PIECE_S = 120.0
+
+
+@dataclass(slots=True)
+class Demand:
+    """How much this daemon has to do for workers; the figure that autoscalers go by.
+
+    Dask's own `adaptive_target` divides by threads, of which our workers have more than they have
+    devices, and does not see what a daemon holds back while all workers are busy.
+
+    Attributes:
+        orders: Under way.
+        ranges: Where calls wait that are not sent yet.
+    """
+
+    orders: set[str] = field(default_factory=set)
+    ranges: WeakSet[Ranges] = field(default_factory=WeakSet)
+
+    def workers(self) -> int:
+        """Return how many workers could be busy now."""
+        return len(self.orders) + sum(one.waiting for one in list(self.ranges))
 
 
 @dataclass(slots=True)
@@ -72,6 +94,7 @@ class Calls:
         broker: Knows what engines need.
         holds: Machine by path, of files that a worker wrote or was sent: where they are is where
             the next one that reads them had better run.
+        demand: What could be done now is counted here.
         sent: What was sent to whom.
     """
 
@@ -79,6 +102,7 @@ class Calls:
     connection: Connection
     broker: LeaseBroker
     holds: dict[Path, str]
+    demand: Demand
     sent: Sent = field(default_factory=lambda: Sent())
 
     def many(
@@ -109,9 +133,11 @@ class Calls:
             stall_s=stall_s,
         )
         self.connection.told(order.id, progress)
+        self.demand.orders.add(order.id)
         try:
             answer = self._answered(order, user)
         finally:
+            self.demand.orders.discard(order.id)
             self.connection.told(order.id, None)
         for model, gpu, mib in answer.peaks:
             if self.broker.needs is not None:

@@ -36,6 +36,7 @@ class Connection:
     Args:
         settings: SCHEDULER, CLUSTER_*, WORK_DIR.
         on_lost: Told of lost workers.
+        wanted: Tells how many workers there is work for now.
 
     Attributes:
         topic: Progress of this daemon's orders is told under this name.
@@ -45,9 +46,15 @@ class Connection:
         UserMustProvide: A setting is missing.
     """
 
-    def __init__(self, settings: Settings, on_lost: OnLost = lambda member: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_lost: OnLost = lambda member: None,
+        wanted: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._address, self._security = join(settings)
         self._on_lost = on_lost
+        self._wanted = wanted
         self.topic = f"dubarr-{secrets.token_hex(8)}"
         self.mark = Mark(settings.work_dir / ".cluster" / self.topic, secrets.token_hex(16))
         self.mark.path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,14 +138,13 @@ class Connection:
             client.subscribe_topic(GOODBYE, self._hear_goodbye)
             self._heard_of = told["id"]
         members = members_of(told["workers"], client.processing())
-        wanted = client.sync(client.scheduler.adaptive_target)
         self._connected.set()
         before, lost = self._crew, self._crew.lost
         if before.reachable:
             lost += self._note_changes(before, members)
         else:
             log.info("scheduler", address=self._address, workers=len(members))
-        self._crew = Crew(self._address, True, tuple(members), int(wanted), lost)
+        self._crew = Crew(self._address, True, tuple(members), self._wanted(), lost)
 
     def _note_changes(self, before: Crew, members: list[Member]) -> int:
         there = {one.address for one in members}

@@ -37,6 +37,11 @@ class DividedTranscriber(RemoteTranscriber):
         super().__init__(call)
         self._workers = workers
 
+    @property
+    def lanes(self) -> int:
+        """How many recordings may be heard at a time."""
+        return self._workers()
+
     def transcribe(
         self, audio: Path, *, language: str | None = None, progress: Progress = no_progress
     ) -> Transcript:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from dubarr_watch.cluster.calls import Calls
+from dubarr_watch.cluster.calls import Calls, Demand
 from dubarr_watch.cluster.connection import Connection
 from dubarr_watch.cluster.divided import DividedTranscriber
 from dubarr_watch.cluster.members import able, asked
@@ -24,6 +24,9 @@ from dubarr_watch.errors import DubarrError
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.settings import Settings
 
+SPARE = 2
+"""Ranges of lines that wait beyond two for each worker: what an autoscaler sees of the backlog."""
+
 
 class ClusterHost(EngineHost):
     """Runs engines on the workers of a cluster, and in this process those that hold a key.
@@ -38,8 +41,11 @@ class ClusterHost(EngineHost):
 
     def __init__(self, settings: Settings, broker: LeaseBroker) -> None:
         super().__init__(settings, broker)
-        self._connection = Connection(settings, lambda member: self.on_lost(member))
-        self._calls = Calls(settings, self._connection, self.broker, {})
+        self._demand = Demand()
+        self._connection = Connection(
+            settings, lambda member: self.on_lost(member), self._demand.workers
+        )
+        self._calls = Calls(settings, self._connection, self.broker, {}, self._demand)
 
     @property
     def crew(self) -> Crew:
@@ -79,6 +85,11 @@ class _Engine:
         self._stall_s = stall_s
         self._lock = threading.Lock()
         self._slots = 0
+
+    @property
+    def demand(self) -> Demand:
+        """Where it is counted what could be done."""
+        return self._calls.demand
 
     def workers(self) -> int:
         """Return how many workers can run it now, 1 at least."""
@@ -130,12 +141,13 @@ class _Synthesizer(remote.RemoteSynthesizer):
     def __init__(self, engine: _Engine) -> None:
         self._engine = engine
         self._ranges = Ranges(engine.many, engine.slots, engine.workers)
+        engine.demand.ranges.add(self._ranges)
         super().__init__(self._called)
 
     @property
     def slots(self) -> int:
-        """See `Synthesizer`."""
-        return self._engine.slots() * self._engine.workers()
+        """See `Synthesizer`; more than there are workers now, so that those who join find work."""
+        return self._engine.slots() * (2 * self._engine.workers() + SPARE)
 
     def _called(self, method: str, arguments: dict[str, Any], progress: Progress | None) -> Any:
         if method == "synthesize":

@@ -33,6 +33,12 @@ class Ranges:
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Mapping[str, Any], Future[Any]]] = deque()
         self._under_way = 0
+        self._last_slots = 1
+
+    @property
+    def waiting(self) -> int:
+        """How many ranges could be made now if there were more workers."""
+        return -(-len(self._waiting) // max(1, self._last_slots))
 
     def call(self, method: str, arguments: Mapping[str, Any]) -> Any:
         """Return what a call returned, or the error it raised there.
@@ -42,6 +48,7 @@ class Ranges:
         """
         mine: Future[Any] = Future()
         slots, workers = self._slots(), self._workers()
+        self._last_slots = slots
         with self._changed:
             self._waiting.append((arguments, mine))
         while not mine.done():

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -73,21 +75,37 @@ class Listener:
         new = [take for take in takes if keys[take.index] not in known]
         if new:
             with self.open() as transcriber:
-                for batch in _batches(new):
-                    for take, words in self._hear_batch(batch, transcriber):
+                for heard in self._hear_batches(list(_batches(new)), transcriber):
+                    for take, words in heard:
                         known[keys[take.index]] = " ".join(words)
                     self._keep(known)
         return {take.index: known[keys[take.index]].split() for take in takes}
 
+    def _hear_batches(
+        self, batches: Sequence[Sequence[Take]], transcriber: Transcriber
+    ) -> Iterator[list[tuple[Take, list[str]]]]:
+        """Yield what was heard of each batch, in order; several workers hear at a time."""
+        lanes = getattr(transcriber, "lanes", 1)
+        with ThreadPoolExecutor(lanes) as pool:
+            runs = [
+                pool.submit(copy_context().run, self._hear_batch, batch, transcriber, number)
+                for number, batch in enumerate(batches)
+            ]
+            try:
+                for run in runs:
+                    yield run.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
     def _hear_batch(
-        self, batch: Sequence[Take], transcriber: Transcriber
-    ) -> Iterator[tuple[Take, list[str]]]:
-        joined = self.kept.with_suffix(".wav")
+        self, batch: Sequence[Take], transcriber: Transcriber, number: int
+    ) -> list[tuple[Take, list[str]]]:
+        joined = self.kept.with_suffix(f".{number}.wav")
         spans = _join([take.path for take in batch], joined)
         found = transcriber.transcribe(joined, language=self.language)
         joined.unlink(missing_ok=True)
         texts = [bare_words(take.text, self.language) for take in batch]
-        yield from zip(batch, deal_out(found.words, texts, spans, self.language), strict=True)
+        return list(zip(batch, deal_out(found.words, texts, spans, self.language), strict=True))
 
     def _key(self, take: Take) -> str:
         found = hashlib.sha256(f"{self.made_by}\0{self.language}\0{take.text}\0".encode())

@@ -50,7 +50,7 @@ class Crew:
         scheduler: Its address; empty without a cluster.
         reachable: Whether it answers.
         members: Who is there.
-        wanted: How many workers the scheduler would like for what is to do now, for autoscalers.
+        wanted: How many workers could be busy now, for autoscalers.
         lost: How many were lost since the start.
     """
 

@@ -141,6 +141,25 @@ def test_a_worker_that_is_silent_loses_its_lease_and_what_it_says_later_is_disca
         assert {one: (one.stat().st_ino, one.read_bytes()) for one in takes} == seen
 
 
+def test_more_workers_are_wanted_while_there_is_work_for_them(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """What an autoscaler goes by; those who join are given work at once."""
+    first = cluster.start_worker()
+    with open_host(tmp_path / "daemon", cluster) as host:
+        eventually(lambda: host.crew.members, "the first")
+        assert host.crew.wanted == 0
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(speak, host, tmp_path / "daemon" / "work", 12)
+            eventually(lambda: host.crew.wanted > 3, "more are wanted")
+            second = cluster.start_worker()
+            eventually(lambda: engines_of(second), "the second has work")
+            assert not run.done()
+            assert len(run.result(timeout=60)) == 12
+        assert first.poll() is None
+        eventually(lambda: host.crew.wanted == 0, "nothing is to do any more")
+
+
 def test_a_cancelled_call_ends_its_engine_on_the_worker(cluster: Cluster, tmp_path: Path) -> None:
     worker = cluster.start_worker()
     cancelled = threading.Event()
