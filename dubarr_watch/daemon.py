@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -25,10 +25,9 @@ from dubarr_watch.errors import (
     UserMustProvide,
     WrongUsage,
 )
-from dubarr_watch.library.intake import Library
-from dubarr_watch.neighbours.inbox import Inbox
-from dubarr_watch.neighbours.telling import Teller, looks_for
-from dubarr_watch.notify import Notifier, paused_event
+from dubarr_watch.lookout import Lookout
+from dubarr_watch.neighbours.telling import looks_for
+from dubarr_watch.notify import paused_event
 from dubarr_watch.runner import Ended
 from dubarr_watch.serving import open_page
 from dubarr_watch.settings import Profile, Settings, almost_full, in_words
@@ -36,7 +35,6 @@ from dubarr_watch.space import SpaceGate
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.owners import remove_dead_locks
 from dubarr_watch.store.records import JobRecord
-from dubarr_watch.upkeep import Upkeep
 from dubarr_watch.web.works import Works
 from dubarr_watch.workers import Bell, Workers, share_memory
 from dubarr_watch.workshop import Workshop, open_workshop
@@ -91,30 +89,18 @@ class Daemon:
             remove_dead_locks(settings.config_dir)
             self._take_signals()
             self._greet(workshop)
-            upkeep = Upkeep(settings, workshop.store, should_stop=self._stopping.is_set)
-            notifier, teller = Notifier(settings, workshop.store), Teller(settings, workshop.store)
+            lookout = Lookout(settings, workshop, self._bell.ring, self._stopping.is_set)
             host = workshop.runner.pipeline.host
-            host.on_lost = lambda member: notifier.worker_lost(member.machine)
-            library = Library(settings, workshop.store, self._bell.ring, refusal=workshop.refusal)
-            inbox = Inbox(settings, workshop.store, library)
-            upkeep.start()
-            notifier.start()
-            teller.start()
-            library.start()
-            inbox.start()
+            host.on_lost = lambda member: lookout.notifier.worker_lost(member.machine)
+            lookout.start()
             ends_s = 0.0
             try:
-                with serve(workshop.store, self._works(workshop, library, inbox)):
-                    self._work(workshop, library, (notifier.wake, teller.wake))
+                with serve(workshop.store, self._works(workshop, lookout)):
+                    self._work(workshop, lookout)
                     ends_s = time.monotonic() + LAST_WORDS_S
-                    for outbox in (teller, notifier):
-                        outbox.stop(0)  # they end while the page does
+                    lookout.last_words()  # they end while the page does
             finally:
-                inbox.stop()
-                library.stop()
-                for outbox in (teller, notifier):
-                    outbox.stop(max(0.2, ends_s - time.monotonic()))
-                upkeep.stop()
+                lookout.stop(lambda: ends_s - time.monotonic())
         log.info("stopped")
         return ExitCode.DONE
 
@@ -124,16 +110,16 @@ class Daemon:
         if self._workers is not None:
             self._workers.stop()
 
-    def _works(self, workshop: Workshop, library: Library, inbox: Inbox) -> Works:
+    def _works(self, workshop: Workshop, lookout: Lookout) -> Works:
         settings, pipeline = self._settings, workshop.runner.pipeline
         return Works(
             profile=workshop.profile,
-            look_at=library.look_at,
-            library_health=library.health,
+            look_at=lookout.look_at,
+            library_health=lookout.health,
             ring=self._bell.ring,
             working=lambda: self._workers is not None and self._workers.alive,
             refusal=workshop.refusal,
-            hear=inbox.put,
+            hear=lookout.hear,
             redo=partial(
                 redo_line,
                 settings,
@@ -147,27 +133,22 @@ class Daemon:
             crew=lambda: pipeline.host.crew,
         )
 
-    def _work(
-        self, workshop: Workshop, library: Library, wake: Sequence[Callable[[], None]]
-    ) -> None:
+    def _work(self, workshop: Workshop, lookout: Lookout) -> None:
         def on_end(ended: Ended) -> None:
             if ended.job.state.ended:
-                library.settle_requests()
-                for outbox in wake:
-                    outbox()
+                lookout.settle()
 
-        library.settle_requests()
+        lookout.settle()
 
         def on_full(job: JobRecord) -> None:
             if event := paused_event(self._settings):
                 with suppress(StoreError, DiskFull):  # the database's own disk may be the full one
                     workshop.store.notifications.add_pending(job.id, event)
-                for outbox in wake:
-                    outbox()
+                lookout.settle()
 
         self._workers = Workers(
             workshop.store,
-            replace(workshop.runner, is_away=library.is_away),
+            replace(workshop.runner, is_away=lookout.is_away),
             workshop.owner.id,
             count=workshop.plan.jobs,
             bell=self._bell,

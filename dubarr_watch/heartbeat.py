@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -13,10 +15,33 @@ from dubarr_watch.dubbing.leftovers import remove_leftovers_of
 from dubarr_watch.errors import DubarrError
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.claims import LEASE_S
-from dubarr_watch.store.owners import owner_is_alive
+from dubarr_watch.store.owners import is_known_here, owner_is_alive
 from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
+
+
+_ALIVE = "alive "
+"""The role that each process has which shares a database with other machines."""
+
+
+def living(settings: Settings, store: Store) -> Callable[[str], bool]:
+    """Return what tells whether an owner's process lives.
+
+    On one machine its lock says so at once; of other machines only signs of life tell.
+
+    Args:
+        settings: CONFIG_DIR and DATABASE_URL.
+        store: The database.
+    """
+
+    def lives(owner: str) -> bool:
+        alone = settings.database_url is None
+        if alone or is_known_here(settings.config_dir, owner):
+            return owner_is_alive(settings.config_dir, owner)
+        return bool(owner) and store.roles.holder(_ALIVE + owner) == owner
+
+    return lives
 
 
 def take_back(settings: Settings, store: Store, event: str) -> None:
@@ -30,7 +55,7 @@ def take_back(settings: Settings, store: Store, event: str) -> None:
         event: Message to send about a job that fails for it; none when empty.
     """
     for job in store.recovery.recover(
-        lambda owner: owner_is_alive(settings.config_dir, owner),
+        living(settings, store),
         max_attempts=settings.max_attempts,
         event=event,
     ):
@@ -64,6 +89,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
+        self._give_sign()
         self._thread.start()
         return self
 
@@ -75,12 +101,20 @@ class Heartbeat:
     ) -> None:
         self._stopping.set()
         self._thread.join()
+        if self._settings.database_url is not None:
+            with suppress(DubarrError):  # the others see soon enough
+                self._store.roles.give_up(_ALIVE + self._owner, self._owner)
+
+    def _give_sign(self) -> None:
+        if self._settings.database_url is not None:
+            self._store.roles.take(_ALIVE + self._owner, self._owner, lease_s=self._lease_s)
+        self._store.claims.renew(self._owner, lease_s=self._lease_s)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._lease_s / 4):
             try:
                 # In this order: after a pause of the whole machine nothing of our own is lost.
-                self._store.claims.renew(self._owner, lease_s=self._lease_s)
+                self._give_sign()
                 take_back(self._settings, self._store, self._event)
             except DubarrError as error:
                 log.warning("heartbeat", error=error)

@@ -28,7 +28,7 @@ from dubarr_watch.gpu.inventory import Inventory
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.opening import open_broker
 from dubarr_watch.gpu.plan import Plan, plan_elsewhere
-from dubarr_watch.heartbeat import Heartbeat, take_back
+from dubarr_watch.heartbeat import Heartbeat, living, take_back
 from dubarr_watch.languages import Language
 from dubarr_watch.library.mounts import filesystem_kind, locks_are_shared_late
 from dubarr_watch.media import ffmpeg_path, ffprobe_path
@@ -37,7 +37,7 @@ from dubarr_watch.notify import event_for
 from dubarr_watch.runner import JobRunner
 from dubarr_watch.settings import Device, Executor, Profile, Settings, resolve_profile
 from dubarr_watch.storage import plain_os_errors
-from dubarr_watch.store.owners import Owner, owner_is_alive
+from dubarr_watch.store.owners import Owner
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
 
@@ -138,7 +138,7 @@ def _open_host(
     settings: Settings, inventory: Inventory, plan: Plan, store: Store, owner: Owner
 ) -> Iterator[EngineHost]:
     for kept in (store.leases, store.turns):
-        kept.recover(lambda other: owner_is_alive(settings.config_dir, other))
+        kept.recover(living(settings, store))
     with open_broker(
         settings,
         inventory=inventory,

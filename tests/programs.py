@@ -141,7 +141,7 @@ class Program:
         assert self.daemon is not None
         text = self.log.read_bytes()[begun:]
         assert self.daemon.poll() is None, text.decode("utf-8", "replace")
-        return b'"event": "library"' in text
+        return b'"event": "library"' in text or b'"event": "lookout"' in text
 
     def _whole(self, more: dict[str, str]) -> dict[str, str]:
         kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")

@@ -24,6 +24,7 @@ from dubarr_watch.errors import (
     NotInStore,
     printable,
 )
+from dubarr_watch.heartbeat import living
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.owners import owner_is_alive
 from dubarr_watch.store.records import JobRecord, JobState
@@ -111,10 +112,7 @@ def _for_each(names: list[str], settings: Settings, act: _Act) -> None:
     failures: list[int] = []
     with opened_store(settings) as store:
         # Jobs whose process died count as running until somebody looks.
-        store.recovery.recover(
-            lambda owner: owner_is_alive(settings.config_dir, owner),
-            max_attempts=settings.max_attempts,
-        )
+        store.recovery.recover(living(settings, store), max_attempts=settings.max_attempts)
         for name in dict.fromkeys(names):
             try:
                 job = found_job(store, name)

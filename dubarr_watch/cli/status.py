@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,6 +13,7 @@ from rich.live import Live
 from dubarr_watch.cli.common import out, print_json, ready_settings, told_as_json
 from dubarr_watch.cli.status_view import status_view
 from dubarr_watch.errors import ExitCode, WrongUsage, printable
+from dubarr_watch.heartbeat import living
 from dubarr_watch.notify import FAILED, SENT
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.leases import LeaseRecord
@@ -107,14 +106,12 @@ def status_document(settings: Settings) -> dict[str, Any]:
     store = open_for_reading(settings.database)
     if store is not None:
         with store:
-            document |= _from_store(store, worked_on=_anybody_works(settings.config_dir))
+            document |= _from_store(store, worked_on=_anybody_works(settings))
+            lives = living(settings, store)
             document["leases"] = [
-                _lease(lease)
-                for lease in store.leases.current()
-                if owner_is_alive(settings.config_dir, lease.owner)
+                _lease(lease) for lease in store.leases.current() if lives(lease.owner)
             ]
-            living = partial(owner_is_alive, settings.config_dir)
-            document["cpu"] = [_turn(turn) for turn in store.turns.current(living)]
+            document["cpu"] = [_turn(turn) for turn in store.turns.current(lives)]
     return document
 
 
@@ -135,8 +132,11 @@ def _from_store(store: Store, *, worked_on: bool) -> dict[str, Any]:
     }
 
 
-def _anybody_works(config_dir: Path) -> bool:
-    """Tell whether any process that runs jobs lives: the daemon, or `dub` in the foreground."""
+def _anybody_works(settings: Settings) -> bool:
+    """Tell whether any process that runs jobs may live: a daemon, or `dub` in the foreground."""
+    if settings.database_url is not None:  # other machines take back what nobody works on
+        return True
+    config_dir = settings.config_dir
     locks = (config_dir / "run").glob("*.lock")
     return any(owner_is_alive(config_dir, lock.stem) for lock in locks if lock.stem != "daemon")
 

@@ -6,7 +6,7 @@ or fails a job; it is tried again for two hours, and what goes wrong is told onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -46,16 +46,22 @@ class Teller:
         settings: Where they are, and what lets us in.
         store: Holds the outbox.
         retry_delays_s: Waits between tries; one try more than there are waits.
+        on_duty: See `Outbox`.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, *, retry_delays_s: Sequence[float] = RETRY_DELAYS_S
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+        on_duty: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._store = store
         self._delays_s = tuple(retry_delays_s)
         self._servers = configured(settings)
-        self._outbox = Outbox("servers", self._work)
+        self._outbox = Outbox("servers", self._work, on_duty)
 
     def start(self) -> None:
         """Start telling, first of all what an earlier run left in the outbox."""

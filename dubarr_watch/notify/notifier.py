@@ -6,7 +6,7 @@ or the tries are used up; so neither a crash nor a dead service loses one, and n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -79,13 +79,19 @@ class Notifier:
         settings: NOTIFY_*.
         store: Holds the outbox.
         retry_delays_s: Waits between tries; one try more than there are waits.
+        on_duty: See `Outbox`.
 
     Raises:
         SettingsInvalid: NOTIFY_URLS, NOTIFY_CONFIG or NOTIFY_TAGS cannot be used.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, *, retry_delays_s: Sequence[float] = PUSH_DELAYS_S
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        retry_delays_s: Sequence[float] = PUSH_DELAYS_S,
+        on_duty: Callable[[], bool] = lambda: True,
     ) -> None:
         push.check(settings)
         self._settings = settings
@@ -94,7 +100,7 @@ class Notifier:
         self._lost: dict[int, list[str]] = {}
         self._open: dict[int, set[str]] = {}
         self._back: set[str] = set()
-        self._outbox = Outbox("notify", self._work)
+        self._outbox = Outbox("notify", self._work, on_duty)
 
     def start(self) -> None:
         """Start sending, first of all what an earlier run left in the outbox."""

@@ -30,11 +30,15 @@ class Outbox:
         name: Of the thread.
         work: Sends what is due, all that can be sent at once when it is told so; returns the
             seconds until something may be due again.
+        on_duty: Whether this process is the one that sends.
     """
 
-    def __init__(self, name: str, work: Callable[[bool], float]) -> None:
+    def __init__(
+        self, name: str, work: Callable[[bool], float], on_duty: Callable[[], bool]
+    ) -> None:
         self._name = name
         self._work = work
+        self._on_duty = on_duty
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -59,7 +63,7 @@ class Outbox:
             last_time = self._stopping.is_set()
             wait_s = POLL_S
             try:
-                wait_s = self._work(last_time)
+                wait_s = self._work(last_time) if self._on_duty() else POLL_S
             except Exception:  # noqa: BLE001 - logged; nothing is lost, the next round may go well
                 if not self._stopping.is_set():
                     _log.exception("outbox not sent", of=self._name)

@@ -79,6 +79,11 @@ def owner_is_alive(config_dir: Path, owner_id: str) -> bool:
     return bool(owner_id) and not _is_dead(config_dir / "run" / f"{owner_id}{_SUFFIX}")
 
 
+def is_known_here(config_dir: Path, owner_id: str) -> bool:
+    """Tell whether an owner took its lock in this folder, and nobody has cleared it away yet."""
+    return bool(owner_id) and (config_dir / "run" / f"{owner_id}{_SUFFIX}").exists()
+
+
 def remove_dead_locks(config_dir: Path) -> int:
     """Remove the lock files of dead processes; returns how many."""
     removed = 0

@@ -30,6 +30,7 @@ from dubarr_watch.store.outputs import Outputs
 from dubarr_watch.store.people import People
 from dubarr_watch.store.recovery import Recovery
 from dubarr_watch.store.requests import Requests
+from dubarr_watch.store.roles import Roles
 from dubarr_watch.store.spoken import SpokenLanguages
 from dubarr_watch.store.turns import Turns
 from dubarr_watch.store.videos import Videos
@@ -48,6 +49,7 @@ class Store:
         requests: What markers and people asked for.
         jobs: The queue, and what came of it.
         claims: Who runs which job, and for how long.
+        roles: What one process does for all.
         recovery: Takes jobs back from processes that died.
         checkpoints: Finished stages and lines of jobs.
         outputs: Files that we published.
@@ -71,6 +73,7 @@ class Store:
         self.requests = Requests(database)
         self.jobs = Jobs(database)
         self.claims = Claims(database)
+        self.roles = Roles(database)
         self.recovery = Recovery(database, self.jobs)
         self.history = History(database, self.jobs)
         self.checkpoints = Checkpoints(database)

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import psutil
 
-from dubarr_watch import daemon, workshop
+from dubarr_watch import lookout, workshop
 from dubarr_watch.cli import main
 from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.engines.host import EngineHost
@@ -297,7 +297,7 @@ def _run() -> None:
 
     workshop.EngineHost = _Lasting  # type: ignore[attr-defined]
     workshop.specs_for = _specs  # type: ignore[attr-defined]
-    daemon.Upkeep = partial(Upkeep, today=today, look_every_s=day_s / 10)  # type: ignore[attr-defined,assignment]
+    lookout.Upkeep = partial(Upkeep, today=today, look_every_s=day_s / 10)  # type: ignore[attr-defined,assignment]
     main()
 
 

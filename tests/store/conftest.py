@@ -10,22 +10,9 @@ from pydantic import SecretStr
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobRecord, VideoRecord, VideoState
 from dubarr_watch.store.sqlite import SqliteFile
-from tests.store.server import Emptied, Server, running_server
+from tests.store.server import Emptied, Server
 
 Where = Path | SecretStr
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def emptied(server: Server) -> Iterator[Emptied]:
-    database = Emptied(server)
-    yield database
-    database.close()
 
 
 @pytest.fixture
