@@ -69,6 +69,7 @@ class Connection(H11Protocol):
 
     _told_s = float("-inf")
     _deadline: asyncio.TimerHandle | None = None
+    _until_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -91,11 +92,16 @@ class Connection(H11Protocol):
         self._expect()
 
     def _expect(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.loop.call_later(REQUEST_S, self._end_if_idle)
+        # The timer that runs is not made anew with every answer: it looks again when it ends.
+        self._until_s = self.loop.time() + REQUEST_S
+        if self._deadline is None:
+            self._deadline = self.loop.call_at(self._until_s, self._end_if_idle)
 
     def _end_if_idle(self) -> None:
+        self._deadline = None
+        if self.loop.time() < self._until_s:
+            self._deadline = self.loop.call_at(self._until_s, self._end_if_idle)
+            return
         busy = self.cycle is not None and not self.cycle.response_complete
         if not busy and self in self.connections:  # else it is a web socket by now
             self.transport.abort()

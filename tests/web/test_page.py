@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from dubarr_watch.store.records import JobState
+from dubarr_watch.web.desk.tasks import Report
+from tests.composing import eventually
 from tests.web.household import furnish, house_with_a_card
 from tests.web.sites import Site, open_site
 
@@ -88,6 +91,30 @@ def test_lines_to_check_come_first(site: Site) -> None:
     assert lines == ["2", "0", "1", "3", "4", "5", "6", "7"]
     assert re.findall(r"<h3>Line (\d+)</h3>", seen(site, "/jobs/1?only=check")) == ["2"]
     assert "1 of 8 lines to check" in seen(site, "/history")
+
+
+def test_what_waits_for_its_turn_says_how_many_are_before_it(site: Site) -> None:
+    """A line that is to be made anew, and a model that is to be fetched."""
+    go_on, tasks = threading.Event(), site.desk.tasks
+    models = [one.name for one in site.desk.machine.models()][:2]
+
+    def work(report: Report) -> None:
+        go_on.wait(30)
+
+    for kind, abouts in (("redo", ["1/es/0", "1/es/1"]), ("pull", models)):
+        started = [tasks.start(kind, about, work) for about in abouts]
+        eventually(lambda: tasks.get(started[0].id).state == "running")  # noqa: B023 - waited here
+    try:
+        lines = seen(site, "/jobs/1", **{"x-regions": "lines"})
+        assert lines.count("It is made anew") == 1
+        assert lines.count("It waits to be made anew; before it 1 line.") == 1
+        shown = seen(site, "/machine", **{"x-regions": "models"})
+        assert shown.count("It waits; before it 1 model.") == 1
+        assert not [name for name in models if f"/do/models/{name}/pull" in shown]
+    finally:
+        go_on.set()
+    eventually(lambda: {one.state for one in tasks.all()} == {"done"})
+    assert "It waits" not in seen(site, "/jobs/1") + seen(site, "/machine")
 
 
 def test_a_form_leads_back_to_where_it_was(site: Site) -> None:
