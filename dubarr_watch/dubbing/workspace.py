@@ -236,10 +236,15 @@ def _files_are_there(result: object) -> bool:
 
 
 def _tree_rss(root: psutil.Process) -> int:
-    total = 0
-    for process in [root, *root.children(recursive=True)]:
+    """Return the resident bytes of a process and all below it.
+
+    A child that has not become its program yet has its parent's memory, which is counted there.
+    """
+    total, words = root.memory_info().rss, root.cmdline()
+    for process in root.children(recursive=True):
         try:
-            total += process.memory_info().rss
+            if process.cmdline() != words:
+                total += process.memory_info().rss
         except psutil.NoSuchProcess:
             continue  # it ended between listing and looking
     return total

@@ -270,3 +270,23 @@ class TestMemory:
                 time.sleep(0.05)
             child.communicate(b"\n")
         assert meter.peak_mib >= before + 180
+
+    def test_a_child_that_is_not_its_program_yet_is_not_counted(self) -> None:
+        """Between fork and exec it has its parent's memory, which would be there twice."""
+        code = (
+            "import os, psutil\n"
+            "from dubarr_watch.dubbing.workspace import _tree_rss\n"
+            "x = bytearray(b'1') * 200_000_000\n"
+            "come, go = os.pipe()\n"
+            "child = os.fork()\n"
+            "if not child:\n"
+            "    os.close(go); os.read(come, 1); os._exit(0)\n"
+            "me = psutil.Process()\n"
+            "assert me.children()\n"
+            "print((_tree_rss(me) - me.memory_info().rss) // 2**20)\n"
+            "os.close(go); os.waitpid(child, 0)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+        )
+        assert int(done.stdout) < 10
