@@ -22,6 +22,7 @@ from dubarr_watch.settings import Settings
 from dubarr_watch.store.claims import LEASE_S
 from dubarr_watch.store.store import Store
 from dubarr_watch.upkeep import Upkeep
+from dubarr_watch.workers import give_memory_back
 from dubarr_watch.workshop import Workshop
 
 log = structlog.get_logger(__name__)
@@ -205,7 +206,10 @@ class Lookout:
 
     def _new_duty(self) -> _Duty:
         settings, store = self._settings, self._store
-        library = Library(settings, store, self._ring, refusal=self._workshop.refusal)
+        library = Library(
+            settings, store, self._ring, refusal=self._workshop.refusal,
+            after_scan=give_memory_back,
+        )  # fmt: skip
         return _Duty(
             Upkeep(settings, store, should_stop=self._should_stop),
             Notifier(settings, store, on_duty=self._has_role),

@@ -187,6 +187,6 @@ def share_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Let the system have what a job's sound took: glibc keeps it for the next one."""
+    """Let the system have what a job's sound, or a scan, took: glibc keeps it for the next."""
     with suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

@@ -88,6 +88,7 @@ class Library:
         restart_pause_s: Least time between two fresh observers.
         check_seconds: Time between two looks at whether the observer lives.
         refusal: Says why a language cannot be dubbed into; empty when it can.
+        after_scan: Called when everything was looked at.
 
     Attributes:
         changes: Where those who know say what has happened to videos.
@@ -104,10 +105,12 @@ class Library:
         restart_pause_s: float = RESTART_PAUSE_S,
         check_seconds: float = _CHECK_SECONDS,
         refusal: Callable[[Language], str] = lambda language: "",
+        after_scan: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._on_change = on_change
+        self._after_scan = after_scan
         self._check_seconds = check_seconds
         self._hints = Hints()
         self._stopping = threading.Event()
@@ -262,6 +265,7 @@ class Library:
         took_s = time.monotonic() - started_s
         if self._stopping.is_set():
             return
+        self._after_scan()
         self._last_scan = report
         self._last_scan_at = datetime.now(UTC)
         share = SCAN_SHARE if self._sees_all() else POLL_SHARE
