@@ -66,9 +66,9 @@ class Anchor:
         """Tell whether the disk that something in the library is on is not there just now."""
         if path != self._root and self._root not in path.parents:
             return False
-        if self._seen is None:  # nothing was scanned yet
-            return not _holds_anything(self._root)
-        return not self.still_holds() or bool(self.on_lost_disks([path]))
+        # Where nothing was scanned yet, an empty library is not there.
+        there = _holds_anything(self._root) if self._seen is None else self.still_holds()
+        return not there or bool(self.on_lost_disks([path]))
 
     def lost_mounts(self) -> set[Path]:
         """Return where in the library disks were mounted that are not there now."""
