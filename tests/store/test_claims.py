@@ -10,7 +10,7 @@ import pytest
 from dubarr_watch.errors import ClaimLost
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobRecord, JobState, OutputRecord
-from tests.store.conftest import Where, a_job, a_video
+from tests.store.conftest import Where, a_job, a_video, sqlite_file
 
 WAITS_FOR_THE_DISK = {
     "sqlite": ("PRAGMA synchronous", 1, 2),
@@ -195,3 +195,18 @@ def test_a_forgotten_job_has_no_worker(store: Store) -> None:
     with pytest.raises(ClaimLost):
         store.under(job.id, job.token).checkpoints.drop(job.id)
     assert store.jobs.enqueue(a_video(store).id, ["es"], JobOptions()).id != job.id
+
+
+def test_the_next_job_is_found_without_sorting_the_queue(in_file: Store) -> None:
+    """A claim takes as long with ten thousand queued jobs as with ten."""
+    file, asked = sqlite_file(in_file), list[str]()
+    a_job(in_file)
+    file.connection().set_trace_callback(asked.append)
+    assert in_file.jobs.claim("me") is not None
+    file.connection().set_trace_callback(None)
+    questions = [query for query in asked if "ORDER BY" in query]
+    assert len(questions) == 2
+    for query in questions:
+        plan = " ".join(row[3] for row in in_file._database.rows(f"EXPLAIN QUERY PLAN {query}"))
+        assert "jobs_next" in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
