@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import Any
 
 import httpx
@@ -88,11 +88,11 @@ class Week:
     seconds: float
 
     def growth(self, what: str) -> float:
-        """Return the last fifth's median over that of the first fifth after the warm-up."""
+        """Return the last fifth's mean over that of the first fifth after the warm-up."""
         values = [float(getattr(sample, what)) for sample in self.samples]
         warm = values[int(len(values) * _WARM_UP) :]
         fifth = max(1, len(warm) // 5)
-        return median(warm[-fifth:]) / max(1.0, median(warm[:fifth]))
+        return fmean(warm[-fifth:]) / max(1.0, fmean(warm[:fifth]))
 
 
 def live(folder: Path, jobs: int, *, together: int, longest_s: float = math.inf) -> Week:
