@@ -101,8 +101,9 @@ def people(voices: Path, folder: Path) -> Path:
 def dub(video: Path, language: str, folder: Path) -> list[Measured]:
     """Run one job in this process, as `dubarr-watch dub` does."""
     settings = load_settings(
-        profile=Profile.EMBEDDED, config_dir=folder / "config", videos_dir=folder, log_level="error"
-    )
+        profile=Profile.EMBEDDED, config_dir=folder / "config", videos_dir=folder,
+        log_level="error", dub_songs=True,  # recordings that are repeated are no refrains
+    )  # fmt: skip
     configure_logging(settings)
     target = folder / "Talk.mkv"
     shutil.copy(video, target)
