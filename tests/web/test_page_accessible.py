@@ -18,7 +18,7 @@ pytestmark = NEEDS_CHROMIUM
 PATHS = (
     "/", "/library", "/library?search=nowhere", "/library/1", "/history", "/history?state=skipped",
     "/jobs/1", "/jobs/3", "/jobs/5", "/machine", "/logs", "/logs?search=nowhere", "/settings",
-    "/settings/findings", "/nothing",
+    "/settings/findings", "/docs", "/nothing",
 )  # fmt: skip
 
 
