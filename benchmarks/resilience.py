@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
+import structlog
+
 from benchmarks import soak
 from benchmarks.inputs import try_inputs
 from tests.any_input import PARSERS
@@ -163,6 +165,7 @@ def main() -> int:
     parser.add_argument("--only", choices=[part.__name__ for part in PARTS], action="append")
     parser.add_argument("--save", action="store_true")
     told = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     made: list[Row | str] = []
     with tempfile.TemporaryDirectory(prefix="dubarr-resilience-") as scratch:
         for part in PARTS:

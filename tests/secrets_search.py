@@ -82,16 +82,18 @@ def search(folder: Path) -> Search:
     with _quoting() as (port, heard):
         (folder / "apprise.conf").write_text(f"json://127.0.0.1:{port}/{in_file}\n")
         values["notify_urls"] = f"json://me:{values['notify_urls']}@127.0.0.1:{port}/room"
+        elsewhere = f"postgresql://me:{values['database_url']}@127.0.0.1:1/none"
         addresses = {
             name.upper(): f"http://127.0.0.1:{port}"
             for name in Settings.model_fields
-            if name.endswith("_url")
+            if name.endswith("_url") and name not in NAMES
         }
         hunt = Search({name: _forms(name, value) for name, value in values.items()})
         hunt.secrets["NOTIFY_CONFIG"] = [in_file]
         web = f"127.0.0.1:{_free_port()}"
         program = Program(
-            folder, **{name.upper(): value for name, value in values.items()}, **addresses,
+            folder, **{name.upper(): v for name, v in values.items() if name != "database_url"},
+            **addresses,
             NOTIFY_CONFIG=str(folder / "apprise.conf"), NOTIFY_DIGEST_SECONDS="0",
             LOG_LEVEL="debug", DEBUG_MODE="true", PROFILE="embedded", TMPDIR=str(folder / "tmp"),
             API_HOST="127.0.0.1", API_PORT=web.rpartition(":")[2],
@@ -106,6 +108,9 @@ def search(folder: Path) -> Search:
             for words in COMMANDS:
                 done = program.run(*words)
                 hunt.look(" ".join(words), done.stdout + done.stderr)
+            for words in (("status",), ("doctor",), ("run",)):  # no such database is there
+                done = program.run(*words, DATABASE_URL=elsewhere)
+                hunt.look(f"{' '.join(words)} without its database", done.stdout + done.stderr)
             program.end(signal.SIGTERM)
         hunt.secrets |= watch.made
         hunt.secrets["API key"] = [(program.config / "api-key").read_text().strip()]
@@ -174,7 +179,9 @@ class _Watch:
 
 
 def _ask(hunt: Search, url: str, password: str) -> None:
-    with httpx.Client(base_url=url, auth=("admin", password), trust_env=False) as client:
+    with httpx.Client(
+        base_url=url, auth=("admin", password), trust_env=False, timeout=60
+    ) as client:
         for page in PAGES:
             answer = client.get(page)
             assert answer.status_code == 200, (page, answer.text)
