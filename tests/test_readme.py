@@ -1,4 +1,4 @@
-"""README names settings, commands, codes and fields: what it says is what the program does."""
+"""README and docs/ name settings, commands, codes and fields: what they say is what is done."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from dubarr_watch.settings import WhisperModel, example_env
 from dubarr_watch.store.records import JobState
 from tests.programs import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROGRAM: Any = get_command(app)
 
@@ -33,7 +34,7 @@ PROGRAM: Any = get_command(app)
 @cache
 def section(title: str) -> str:
     """Return a section's text."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.S | re.M)
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^##? |\Z)", README, re.S | re.M)
     assert found, title
     return found[1]
 
@@ -59,9 +60,16 @@ def settings_with_defaults() -> list[list[str]]:
 def test_the_table_of_settings_is_what_the_settings_are() -> None:
     """Every name, default and meaning, in the same order."""
     shown = [
-        [name.strip("`"), default.strip("`"), text] for name, default, text in rows("Settings")
+        [name.strip("`"), default.strip("`"), text] for name, default, text in rows("All settings")
     ]
     assert shown == settings_with_defaults()
+
+
+def test_the_settings_to_begin_with_are_some_of_them() -> None:
+    known = {name: default for name, default, _ in settings_with_defaults()}
+    shown = [[cell.strip("`") for cell in row[:2]] for row in rows("Settings")]
+    assert len(shown) >= 8
+    assert all(known[name] == default for name, default in shown)
 
 
 def test_every_setting_that_is_mentioned_exists() -> None:
@@ -126,13 +134,13 @@ def test_exit_codes_are_those_of_the_program() -> None:
 )
 def test_the_fields_of_a_report_are_those_in_the_file(before: str, kind: Any) -> None:
     """All of them, in the same order."""
-    text = " ".join(section("What it leaves behind").split()).partition(before)[2]
+    text = " ".join(section("The report").split()).partition(before)[2]
     names = [word for word in words(text.partition(". ")[0]) if word not in set(Outcome)]
     assert names[: len(fields(kind))] == [field.name for field in fields(kind)]
 
 
 def test_a_report_and_the_outcomes_of_its_lines() -> None:
-    text = " ".join(section("What it leaves behind").split())
+    text = " ".join(section("The report").split())
     shape = ", ".join(f'"{field.name}"' for field in fields(Report))
     assert (
         shape.replace('"lines"', '"lines": [...]').replace('"summary"', '"summary": {...}') in text
@@ -197,8 +205,9 @@ def test_languages_said_to_be_good_are_those_that_the_profile_speaks_well() -> N
 
 
 def test_every_file_linked_to_exists() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert target.startswith("https://") or (page.parent / target).exists(), (page, target)
 
 
 def test_the_sizes_of_the_full_profile_s_models_are_theirs() -> None:

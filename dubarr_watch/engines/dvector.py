@@ -49,7 +49,7 @@ _MOST_ROUNDS = 6
 # than a speaker. Together with the distances this found the right number of speakers in 97 of 104
 # dialogues of 50 s with one to four real or synthetic voices, half of them over music, and in 22 of
 # 26 of up to five, half of them uneven, over louder music and partly through another microphone,
-# whose voices none of this was tuned on (without `_ONE_SPEAKER` in 95 and 18).
+# looked at after the distances were chosen, but before `_ONE_SPEAKER` was (without it 95 and 18).
 _LEAST_SPEAKER_S = 3.2
 _LEAST_SPEAKER_SHARE = 0.2
 # Costs of a change of speaker, in units of summed cosine distance over cells.

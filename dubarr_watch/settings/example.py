@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from dubarr_watch.languages import Language
+from dubarr_watch.settings.cluster import ClusterSettings
 from dubarr_watch.settings.full_profile import FullProfileSettings
 from dubarr_watch.settings.model import Settings
 from dubarr_watch.settings.neighbours import NeighbourSettings
@@ -19,7 +20,13 @@ def example_env() -> str:
         "# this file to CONFIG_DIR/config.env. Each can also be given as NAME_FILE, the path of a\n"
         "# file that holds the value.\n"
     ]
-    rooms = (WebSettings, QualitySettings, NeighbourSettings, FullProfileSettings)
+    rooms = (
+        WebSettings,
+        QualitySettings,
+        NeighbourSettings,
+        FullProfileSettings,
+        ClusterSettings,
+    )
     special = {name: it for room in rooms for name, it in room.model_fields.items()}
     common = {name: it for name, it in Settings.model_fields.items() if name not in special}
     for name, field in {**common, **special}.items():
