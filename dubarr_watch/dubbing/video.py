@@ -81,9 +81,8 @@ def still_there(record: VideoRecord, store: Store, confines: Confines) -> VideoR
 
 def _is_same(current: VideoRecord, record: VideoRecord, store: Store) -> bool:
     stat = current.path.stat()
-    if (stat.st_size, stat.st_mtime_ns) == (current.size_bytes, current.mtime_ns):
-        return current.fingerprint == record.fingerprint
-    content = fingerprint(current.path)
+    seen = (stat.st_size, stat.st_mtime_ns) == (current.size_bytes, current.mtime_ns)
+    content = current.fingerprint if seen else fingerprint(current.path)
     if content == record.fingerprint:
         return True
     # The process died between putting a track into the video and writing that down.

@@ -115,7 +115,10 @@ class Arrival:
         """
         key = _fingerprint(seen)
         before = self._store.videos.by_path(seen.path)
-        if before is not None and _only_tags_changed(before, seen, key):
+        if before is not None and (
+            _only_tags_changed(before, seen, key)
+            or self._store.outputs.is_mux_of(before.id, seen.path, seen.size_bytes, seen.mtime_ns)
+        ):
             self._store.videos.recontent(
                 before.id,
                 size_bytes=seen.size_bytes,
@@ -322,8 +325,5 @@ def _only_tags_changed(before: VideoRecord, seen: SeenFile, content: str) -> boo
     Another version of exactly the same length does not happen; a file whose space was reserved
     before it arrived does.
     """
-    return (
-        before.state is not VideoState.MISSING
-        and before.fingerprint != content
-        and before.size_bytes == seen.size_bytes
-    )
+    same_length = before.fingerprint != content and before.size_bytes == seen.size_bytes
+    return same_length and before.state is not VideoState.MISSING

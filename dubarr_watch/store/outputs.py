@@ -38,6 +38,17 @@ class Outputs:
         known = self.by_path(path)
         return known is not None and (known.size_bytes, known.mtime_ns) == (size_bytes, mtime_ns)
 
+    def is_mux_of(self, video_id: int, path: Path, size_bytes: int, mtime_ns: int) -> bool:
+        """Tell whether a file is, unchanged, a video with tracks that we put into it.
+
+        Also when who put them there died before the video itself was written down anew.
+        """
+        return any(
+            (known.path, known.kind, known.size_bytes, known.mtime_ns)
+            == (path, "mux", size_bytes, mtime_ns)
+            for known in self.for_video(video_id)
+        )
+
     def by_path(self, path: Path) -> OutputRecord | None:
         """Return what we published at a path, whatever is there now."""
         row = self._database.first(Output.select().where(Output.path == path))

@@ -15,7 +15,7 @@ from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.media import ffmpeg_path
 from dubarr_watch.store import Store
-from dubarr_watch.store.records import VideoRecord, VideoState
+from dubarr_watch.store.records import JobOptions, OutputRecord, VideoRecord, VideoState
 
 CONFINES = Confines(Path("/nowhere"))
 
@@ -81,6 +81,23 @@ def test_a_replaced_video_that_was_recorded_again_is_not_the_same(
     )
     with pytest.raises(VideoChanged):
         still_there(record, store, CONFINES)
+
+
+def test_a_video_with_our_tracks_is_the_same_also_once_the_library_recorded_it_again(
+    store: Store, record: VideoRecord
+) -> None:
+    """Its job died before it could write that down itself, and goes on."""
+    film(record.path, pitch_hz=880)
+    stat, muxed = record.path.stat(), fingerprint(record.path)
+    job = store.jobs.enqueue(record.id, ["pl"], JobOptions())
+    store.outputs.record(
+        OutputRecord(record.path, job.id, "pl", "mux", stat.st_size, stat.st_mtime_ns, muxed)
+    )
+    assert still_there(record, store, CONFINES).id == record.id
+    store.videos.recontent(
+        record.id, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, fingerprint=muxed
+    )
+    assert still_there(record, store, CONFINES).id == record.id
 
 
 def test_a_deleted_video_is_gone(store: Store, record: VideoRecord) -> None:

@@ -513,6 +513,26 @@ def test_a_video_waits_for_a_marker_that_is_still_being_written(house: House) ->
     assert len(house.jobs()) == 1
 
 
+def test_a_mux_whose_maker_died_before_it_was_written_down_is_the_same_video(house: House) -> None:
+    """Nothing more is asked of it: its job, which is not over, does what the marker says."""
+    house.start()
+    path = house.root / "Film.mkv"
+    (house.root / "Film.mkv.dub").write_text("pl\n")
+    path.write_bytes(film())
+    job = house.job(path)
+    house.store.jobs.claim_job(job.id, "test")
+    muxed = house.root / ".Film.mkv.dubarr-1.tmp"
+    muxed.write_bytes(film("muxed", "en,pl"))
+    stat = muxed.stat()
+    house.store.outputs.record(
+        OutputRecord(path, job.id, "pl", "mux", stat.st_size, stat.st_mtime_ns, fingerprint(muxed))
+    )
+    muxed.rename(path)
+    house.pass_scans(3)
+    assert [one.id for one in house.jobs()] == [job.id]
+    assert house.store.videos.get(job.video.id).fingerprint == fingerprint(path)
+
+
 def test_a_marker_that_a_crash_left_unanswered_is_answered_and_asks_for_nothing_more(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
