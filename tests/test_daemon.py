@@ -154,7 +154,7 @@ class TestDeath:
         eventually(lambda: all_gone(below), "orphans end by themselves")
         assert program.is_sound()
         spoken = program.takes(job)
-        program.start(seconds_a_line=0.01)
+        program.start(seconds_a_line=0.3)
         ended = program.ended("Film.mkv")
         assert (ended.id, ended.state) == (job.id, JobState.DONE)
         assert len(program.jobs()) == 1
@@ -183,7 +183,7 @@ class TestDeath:
         assert queued.state is JobState.QUEUED
         assert queued.reason == "Stopped with the program; it goes on where it was."
         spoken = program.takes(job)
-        program.start(seconds_a_line=0.01)
+        program.start(seconds_a_line=0.3)
         assert program.ended("Film.mkv").state is JobState.DONE
         assert_kept(spoken, program.takes(job))
 
@@ -268,7 +268,7 @@ class TestSideBySide:
             below = program.end(signal.SIGKILL)
             eventually(lambda: all_gone(below), "orphans end by themselves")
             spoken = program.takes(jobs[0])
-            program.start(seconds_a_line=0.01)
+            program.start(seconds_a_line=0.5)
             for name, job in zip(("One.mkv", "Two.mkv"), jobs, strict=True):
                 ended = program.ended(name)
                 assert (ended.id, ended.state) == (job.id, JobState.DONE)

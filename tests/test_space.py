@@ -40,7 +40,7 @@ def fill(folder: Path, *, leave_bytes: int = 0) -> Path:
     """Take up the space of a file system; returns the file that does."""
     filler = folder / "filler.bin"
     left = shutil.disk_usage(folder).free - leave_bytes
-    with filler.open("wb") as file:
+    with filler.open("wb", buffering=0) as file:
         try:
             for _ in range(left // 65536 + 1):
                 file.write(bytes(65536))

@@ -12,7 +12,7 @@ from dubarr_watch.languages import Language, parse_language
 from dubarr_watch.settings import in_words
 
 _NO_MATTER = frozenset(
-    {"api_key", "delay_s", "device", "licence_agreed", "patience", "port", "program",
+    {"api_key", "device", "licence_agreed", "patience", "port", "program",
      "references_dir", "slots", "threads", "tokens", "usd_in", "usd_out"}
 )  # fmt: skip
 

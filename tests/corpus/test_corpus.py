@@ -18,6 +18,7 @@ import pytest
 from dubarr_watch.media import probe
 from dubarr_watch.media.tools import ffprobe_path
 from dubarr_watch.store.records import JobState
+from dubarr_watch.workers import give_memory_back
 from tests.composing import Shop, living_below, make_talk, names, open_shop, sha256
 from tests.corpus import bombs, making
 from tests.corpus.ending import UNEXPECTED, Ending, Held, end_of
@@ -38,9 +39,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         with open_shop(tmp_path_factory.mktemp("corpus"), max_attempts=1) as opened:
             for number in range(3):
                 opened.dub(make_talk(opened.videos / f"Warm-up {number}.mkv", 4.0))
+            give_memory_back()
             held, memory = Held.now(), psutil.Process().memory_info().rss
             yield opened
             assert Held.now() == held, "files, threads, processes or temporary files are left"
+            give_memory_back()
             grown = (psutil.Process().memory_info().rss - memory) / 2**20
             assert grown < MOST_GROWTH_MIB, f"{grown:.0f} MiB of memory are left"
 
@@ -212,7 +215,10 @@ class Hungriest:
         self._thread.join()
 
     def _watch(self) -> None:
+        own = psutil.Process().cmdline()
         while not self._over.wait(0.02):
             for child in living_below(psutil.Process()):
                 with suppress(psutil.Error):
+                    if child.cmdline() == own:
+                        continue  # it has not become another program yet
                     self.mib = max(self.mib, child.memory_info().rss / 2**20)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -37,7 +36,6 @@ class Server:
         self._programs = programs
         self._user = _NOT_ROOT if os.geteuid() == 0 else None
         self._groups: list[str] | None = None if self._user is None else []
-        self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
 
     def make(self) -> None:
@@ -57,13 +55,11 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._folder / "data", "-k", self._folder,
-                 "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"],
-                user=self._user, extra_groups=self._groups, cwd=self._folder,
-                stdout=log, stderr=log,
-            )  # fmt: skip
+        # Not as a child of this process: other tests count those.
+        self._control(
+            "start", "--log", self._folder / "log", "--options",
+            f"-k {self._folder} -c listen_addresses= -c fsync=off -c max_connections=200",
+        )  # fmt: skip
 
         def answers() -> bool:
             with suppress(psycopg.OperationalError):
@@ -75,10 +71,15 @@ class Server:
 
     def stop(self) -> None:
         """End it."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)  # at once, with all that it has started
-            self._process.wait(30)
-            self._process = None
+        if (self._folder / "data" / "postmaster.pid").exists():
+            self._control("stop", "--mode", "immediate")
+
+    def _control(self, *words: str | Path) -> None:
+        subprocess.run(
+            [self._programs / "pg_ctl", "--pgdata", self._folder / "data", "--wait", *words],
+            user=self._user, extra_groups=self._groups, cwd=self._folder,
+            check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
 
     def url(self, name: str) -> SecretStr:
         """Return the URL of a database."""
