@@ -82,8 +82,8 @@ class TestAtWork:
         (running.videos / "Asked.mkv.dub").write_text("German, fr  # both please\n")
         drop(talk, running.videos, "Asked.mkv")
         done = running.videos / "Asked.mkv.dub.done"
-        eventually(done.exists, "answered marker")
-        assert not (running.videos / "Asked.mkv.dub").exists()
+        marker = running.videos / "Asked.mkv.dub"
+        eventually(lambda: done.exists() and not marker.exists(), "answered marker")
         tracks = [n for n in names(running.videos) if n.startswith("Asked.Dubarr")]
         assert tracks == [
             "Asked.Dubarr.de.mka", "Asked.Dubarr.de.srt", "Asked.Dubarr.fr.mka",
