@@ -150,7 +150,7 @@ def _sidecar() -> Iterator[Sidecar]:
 
 def _ask_the_language_model(found: Refusals, folder: Path) -> None:
     model = build_gguf(folder / "tiny.gguf")
-    context = EngineContext(kind="translator", stall_s=60)
+    context = EngineContext(kind="translator", stall_s=600)
     with LocalLlmTranslator(
         context=context, model=model, slots=1, tokens=2048, threads=1
     ) as translator:
