@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -180,5 +179,7 @@ class Connection:
         client, self._client = self._client, None
         self._connected.clear()
         if client is not None:
-            with contextlib.suppress(Exception):
+            try:
                 client.close(timeout=2)
+            except Exception as error:  # noqa: BLE001 - whatever a lost scheduler leaves behind
+                log.debug("cluster left hard", why=str(error) or type(error).__name__)

@@ -41,7 +41,7 @@ def an_output(job: JobRecord) -> OutputRecord:
 # Whatever the worker of a job writes, by what is left of it.
 WRITES: dict[str, Callable[[Store, JobRecord], object]] = {
     "a stage": lambda store, job: store.checkpoints.save_stage(
-        job.id, "transcribe", "", "key", Path("/work/transcribe.json"), 1.0
+        job.id, "transcribe", "", "key", Path("/a/transcribe.json"), 1.0
     ),
     "a line": lambda store, job: store.checkpoints.save_line(job.id, "es", 0, "key", "{}"),
     "no checkpoints": lambda store, job: store.checkpoints.drop(job.id),
