@@ -36,7 +36,7 @@ COMPILE = --quiet --universal --generate-hashes --no-header \
 # Once `make full` was asked for, every set-up is a full one: two sets are never mixed.
 FULL = $(wildcard .tools/full)
 
-.PHONY: help setup full models demo run test browser postgresql container-test lint format benchmark soak fuzz requirements audit sbom clean
+.PHONY: help setup full models demo run test coverage browser postgresql container-test lint format benchmark soak fuzz requirements audit sbom clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -161,8 +161,11 @@ test: full ## Every check and every test
 	@$(MAKE) models lint browser postgresql
 	$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
-	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --durations=30 --dist loadfile --cov --cov-report= --cov-fail-under=0
-	.venv/bin/python -m pytest -m models --cov --cov-append
+	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --durations=30 --dist loadfile $(COVERAGE)
+	.venv/bin/python -m pytest -m models $(if $(COVERAGE),--cov --cov-append)
+
+coverage: ## The tests, with the lines that they reach (half as long again)
+	@$(MAKE) test COVERAGE='--cov --cov-report= --cov-fail-under=0'
 
 container-test: models ## As root: build the image and let it dub a video
 	@$(FOLDERS)

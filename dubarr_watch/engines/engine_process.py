@@ -32,6 +32,10 @@ _CLOSE_S = 2.0
 _SMALLER = "Choose a smaller model, or end what else uses the GPU."
 
 
+class _DiedWhileIdle(EngineCrashed):
+    """It was gone before it began with what it was asked for, which therefore is not to blame."""
+
+
 class EngineProcess:
     """Starts the worker of one engine when it is needed and forwards calls to it.
 
@@ -82,12 +86,12 @@ class EngineProcess:
 
     def _attempt(self, message: tuple[Any, ...], progress: Progress | None) -> Any:
         self._refuse_when_cancelled()
-        if self._child is not None and not self._child.running():
-            log.warning("engine died while idle", engine=self._context.kind)
-            self._end(at_once=True)
         try:
-            if self._child is None:
-                self._start()
+            if self._child is not None:
+                with contextlib.suppress(_DiedWhileIdle):
+                    return self._exchange(message, progress)
+                log.warning("engine died while idle", engine=self._context.kind)
+            self._start()
             return self._exchange(message, progress)
         except OutOfMemory as error:
             self._end(at_once=True)
@@ -151,6 +155,7 @@ class EngineProcess:
             connection.send(message)
         moved = time.monotonic()
         seen: tuple[Any, ...] = ()
+        died: type[EngineCrashed] = _DiedWhileIdle
         while True:
             try:
                 reply = self._inbox.get(timeout=POLL_S)
@@ -168,15 +173,17 @@ class EngineProcess:
                         f"The {child.name} failed: {summary}.",
                         hint="LOG_LEVEL=debug shows everything that it wrote.",
                     )
+                case ("begun",):
+                    died = EngineCrashed
                 case ("gone",):
-                    raise EngineCrashed(f"The {child.name} process {child.how_it_ended()}")
+                    raise died(f"The {child.name} process {child.how_it_ended()}")
                 case ("progress", done, total):
                     if reply != seen:
                         seen, moved = reply, time.monotonic()
                     if progress is not None:
                         progress(done, total)
             if not alive and reply == ("nothing",):
-                raise EngineCrashed(f"The {child.name} process {child.how_it_ended()}")
+                raise died(f"The {child.name} process {child.how_it_ended()}")
             if time.monotonic() - moved > self._context.stall_s:
                 raise EngineStuck(
                     f"The {child.name} made no progress for {self._context.stall_s:.0f} s.",

@@ -2,7 +2,7 @@
 
 Started by host.py as `python -m dubarr_watch.engines.worker FD`, where FD is one end of a socket
 pair. Over it come `("load", spec, place)`, `("call", method, arguments)` and `("end",)`; back go
-`("progress", done, total)`, then `("result", value)`, `("error", DubarrError)` or
+`("begun",)`, `("progress", done, total)`, then `("result", value)`, `("error", DubarrError)` or
 `("failed", summary)`. The engine works in the main thread. A second thread only reads, so that it
 sees the daemon's death (end of file) even while the engine is deep in native code.
 """
@@ -40,6 +40,7 @@ def main() -> int:
         kind, *rest = inbox.get()
         if kind == "end":
             break
+        connection.send(("begun",))
         if kind == "load":
             told = {"spec": rest[0], "place": rest[1]}
             engine = _answer(connection, _load, told, hide_result=True)

@@ -25,7 +25,7 @@ from tests.corpus.ending import UNEXPECTED, Ending, Held, end_of
 from tests.corpus.listening import listening
 
 LONGEST_S = 60.0
-MOST_GROWTH_MIB = 80
+MOST_GROWTH_MIB = 120
 pytestmark = pytest.mark.timeout(2 * LONGEST_S)
 FUZZED = ["h264-aac.mp4", "mp3.avi", "ac3.m2ts", "wma.wmv", "opus.webm", "commentary-first.mkv"]
 

@@ -181,18 +181,25 @@ def test_stopped_while_it_copies_the_database(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text("model = []")
     with Program(tmp_path) as program:
         copies = program.config / "backups"
-        seen: set[int] = set()
+        seen: set[tuple[int, int]] = set()
 
-        def new() -> set[int]:
-            return {path.stat().st_ino for path in copies.glob("*.part")} - seen
+        def halves() -> set[tuple[int, int]]:
+            try:
+                found = [path.stat() for path in copies.glob("*.part")]
+            except FileNotFoundError:
+                return set()
+            return {(one.st_ino, one.st_mtime_ns) for one in found}
+
+        def new() -> set[tuple[int, int]]:
+            return halves() - seen
 
         for number in (signal.SIGKILL, signal.SIGTERM):
             program.start(module=f"tests.crashes.unhurried {tmp_path / 'models.toml'}")
             eventually(new, "half a copy")
-            seen |= new()
             asked_s = time.monotonic()
             program.end(number)
             assert time.monotonic() - asked_s < MAX_STOP_S
+            seen = halves()
         assert program.daemon is not None
         assert program.daemon.returncode == 0
         assert names(copies) == []

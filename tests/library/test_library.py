@@ -32,7 +32,7 @@ def test_a_dropped_video_is_queued_for_target_langs(house: House) -> None:
     job = house.job(path)
     assert job.languages == ("pl",)
     assert job.video.state is VideoState.ARRIVED
-    assert house.changes
+    eventually(lambda: house.changes, "told")
 
 
 def test_each_way_to_arrive_leads_to_one_job(house: House, tmp_path: Path) -> None:
