@@ -4,9 +4,12 @@
 
 A mock job (fake engines; decoding, mixing and encoding are real) runs in turn without and with
 requests to the status endpoints and open live streams, daemon and all it starts on two cores. Goal:
-at most 5 % slower, by the medians of all rounds. Then a library of 20,000 videos is paged through
-over HTTP. Goal: each page in under 300 ms. Webhooks, 50 at once, are answered and kept. Goal: 99 of
-100 within 200 ms.
+at most 5 % slower, by the medians of all rounds. Those who ask are other machines in truth: here
+the asking process has cores of its own, or else takes only what the job leaves over; no request
+that is due may be left out for that.
+
+Then a library of 20,000 videos is paged through over HTTP. Goal: each page in under 300 ms.
+Webhooks, 50 at once, are answered and kept. Goal: 99 of 100 within 200 ms.
 """
 
 from __future__ import annotations
@@ -45,6 +48,8 @@ MOST_SLOWER = 1.05
 MOST_PAGE_S = 0.3
 MOST_WEBHOOK_S = 0.2
 VIDEOS = 20_000
+SPARE = 1.05
+"""So many times the requests are sent that the first ones, while all connect, do not count."""
 
 
 @dataclass
@@ -54,6 +59,17 @@ class Load:
     seconds: list[float] = field(default_factory=list)
     wrong: int = 0
     heard_bytes: int = 0
+
+    def figures(self, lasted_s: float) -> dict[str, float]:
+        """Return requests a second, those answered wrongly, their times and what streams heard."""
+        times = sorted(self.seconds) or [0.0]
+        return {
+            "rate": len(self.seconds) / lasted_s,
+            "wrong": self.wrong,
+            "p50_ms": statistics.median(times) * 1e3,
+            "p99_ms": times[int(0.99 * (len(times) - 1))] * 1e3,
+            "heard_kb": self.heard_bytes / 1e3,
+        }
 
 
 def request(path: str) -> bytes:
@@ -121,20 +137,19 @@ def time_of(text: str) -> float:
 
 @contextmanager
 def load_process(told: Path, port: int, rate: float, streams: int) -> Iterator[None]:
-    """Bring the load from another process, on other cores where there are any."""
+    """Bring the load from another process that takes no time from the two cores."""
     pid = os.fork()
     if pid == 0:
-        others = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, sorted(others)[2:] or others)
+        others = sorted(os.sched_getaffinity(0))[2:]
+        if others:
+            os.sched_setaffinity(0, others)
+        else:
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         load = Load()
+        began_s = time.monotonic()
         with suppress(BaseException):  # the signal ends it
             asyncio.run(bring(port, rate, streams, load))
-        times = sorted(load.seconds) or [0.0]
-        p99_ms = times[int(0.99 * (len(times) - 1))] * 1e3
-        told.write_text(
-            f"{len(times)} requests, {load.wrong} wrong, p50 {statistics.median(times) * 1e3:.1f} "
-            f"ms, p99 {p99_ms:.1f} ms, streams heard {load.heard_bytes / 1e3:.0f} kB"
-        )
+        told.write_text(json.dumps(load.figures(time.monotonic() - began_s)))
         os._exit(0)
     try:
         time.sleep(1.0)
@@ -163,12 +178,17 @@ def under_load(folder: Path, options: argparse.Namespace) -> float:
             for number in range(options.rounds):
                 without.append(job_seconds(client, "Film.mkv"))
                 told = folder / "load.txt"
-                with load_process(told, port, options.rate, options.streams):
-                    began_s = time.monotonic()
+                with load_process(told, port, options.rate * SPARE, options.streams):
                     with_load.append(job_seconds(client, "Film.mkv"))
-                    took_s = time.monotonic() - began_s
-                print(f"round {number + 1}: {without[-1]:.2f} s alone, {with_load[-1]:.2f} s "
-                      f"under load; {told.read_text()} in {took_s:.1f} s")  # fmt: skip
+                found = json.loads(told.read_text())
+                assert found["rate"] >= options.rate, found
+                assert found["wrong"] == 0, found
+                print(
+                    f"round {number + 1}: {without[-1]:.2f} s alone, {with_load[-1]:.2f} s under "
+                    f"{found['rate']:.0f} requests a second; p50 {found['p50_ms']:.1f} ms, "
+                    f"p99 {found['p99_ms']:.0f} ms; streams heard {found['heard_kb']:.0f} kB",
+                    flush=True,
+                )
         program.end(signal.SIGTERM)
     return statistics.median(with_load) / statistics.median(without)
 

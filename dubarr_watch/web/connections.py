@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import structlog
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = structlog.get_logger(__name__)
 
@@ -15,6 +15,9 @@ MOST_CONNECTIONS = 400
 
 REQUEST_S = 20.0
 """So long after a connection was made, or an answer was sent, the next request has begun."""
+
+MOST_HEAD = 32 * 1024
+"""Bytes of a request's address and headers; its parser has no limit of its own."""
 
 _TOLD_EVERY_S = 60.0
 
@@ -64,12 +67,13 @@ class Corked:
             self._transport.write(head)
 
 
-class Connection(H11Protocol):
-    """Ends when no request comes, however slowly its letters drip in."""
+class Connection(HttpToolsProtocol):
+    """Ends when no request comes, however slowly its letters drip in, and when one has no end."""
 
     _told_s = float("-inf")
     _deadline: asyncio.TimerHandle | None = None
     _until_s = 0.0
+    _unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -85,6 +89,29 @@ class Connection(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > MOST_HEAD and not self.transport.is_closing():
+            self.send_400_response("The head of this request is too long.")
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools."""
+        self._unread = 0  # what follows may be headers again, after the last chunk
+        super().on_body(body)
+
+    def on_headers_complete(self) -> None:
+        """See httptools.
+
+        Raises:
+            ValueError: They are too long; it is answered with 400.
+        """
+        self._unread = 0
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD:
+            raise ValueError("too long")
+        super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         """See uvicorn: an answer was sent."""

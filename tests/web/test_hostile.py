@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from dubarr_watch.errors import IllegalTransition
 from dubarr_watch.web import connections
 from dubarr_watch.web.api import uploading
-from dubarr_watch.web.connections import Connection
+from dubarr_watch.web.connections import MOST_HEAD, Connection
 from tests.composing import eventually, make_talk, names
 from tests.web.sites import PASSWORD, USER, Site, Told, open_site
 
@@ -115,10 +115,32 @@ class TestConnections:
                 assert site.client.get("/api/v1/status").status_code == 200
             eventually(lambda: _served(site), "room again")
 
-    def test_a_head_has_an_end(self, site: Site) -> None:
+    @pytest.mark.parametrize(
+        "begun",
+        [b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"],
+        ids=["before the body", "after it"],
+    )
+    def test_headers_have_an_end(self, site: Site, begun: bytes) -> None:
         with opened(site) as endless:
-            endless.sendall(b"GET / HTTP/1.1\r\n")
+            endless.sendall(begun)
             assert cut_off(endless, b"X-Long: " + b"y" * 10_000 + b"\r\n")
+
+    @pytest.mark.parametrize(("over", "status"), [(0, b"404"), (1, b"400")])
+    @pytest.mark.parametrize("where", ["address", "header"])
+    def test_a_head_is_so_long_at_most(
+        self, site: Site, where: str, over: int, status: bytes
+    ) -> None:
+        """Sent at once, where counting what arrived would see its end as well."""
+        known = [(b"authorization", BASIC.encode()), (b"host", b"a"), (b"connection", b"close")]
+        length = MOST_HEAD + over - sum(len(name) + len(value) for name, value in known)
+        if where == "address":
+            lines = [b"GET /" + b"y" * (length - 1) + b" HTTP/1.1"]
+        else:
+            lines = [b"GET /nowhere HTTP/1.1", b"x: " + b"y" * (length - len("/nowhere") - 1)]
+        lines += [name + b": " + value for name, value in known]
+        with opened(site) as long:
+            long.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
+            assert long.recv(65536).split()[1] == status
 
     def test_no_more_listen_to_the_log_than_may(
         self, site: Site, monkeypatch: pytest.MonkeyPatch
