@@ -139,12 +139,13 @@ class Letters:
                 return f"the tag nodub cannot be kept: {error.strerror}."
             self._library.look_at(forbidding)
             return "not to be dubbed."
+        if tagged.dub:  # kept before the marker goes, which would let it be taken as any other
+            self._library.ask(path, tagged.languages, JobOptions())
         with suppress(OSError, UnicodeDecodeError):
             if forbidding.read_text(encoding="utf-8") == _BY_TAG:
                 forbidding.unlink()
                 self._library.look_at(forbidding)
         if tagged.dub:
-            self._library.ask(path, tagged.languages, JobOptions())
             return f"asked for {_names(tagged.languages)}."
         self._library.look_at(path)
         return "taken as every new video is."
