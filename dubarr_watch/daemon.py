@@ -131,6 +131,7 @@ class Daemon:
             gpus=pipeline.host.broker.gpus,
             engines=lambda: pipeline.host.states,
             crew=lambda: pipeline.host.crew,
+            stopping=self._stopping.is_set,
         )
 
     def _work(self, workshop: Workshop, lookout: Lookout) -> None:

@@ -32,6 +32,7 @@ class Works:
         gpus: Devices that work can be put on.
         engines: What runs now, `busy` or `idle`, by the seam that it serves.
         crew: Workers on other machines.
+        stopping: Whether the daemon was asked to stop.
     """
 
     profile: Profile
@@ -45,3 +46,4 @@ class Works:
     gpus: tuple[Gpu, ...]
     engines: Callable[[], dict[str, str]]
     crew: Callable[[], Crew] = Crew
+    stopping: Callable[[], bool] = bool

@@ -57,7 +57,9 @@ class Desk:
         self.tell: Callable[[str, str], None] = lambda name, data: None
         prober = Prober(store, lambda name, data: self.tell(name, data))
         self.videos = VideoDesk(settings, store, prober)
-        self.tasks = Tasks(settings, lambda name, data: self.tell(name, data))
+        self.tasks = Tasks(
+            settings, lambda name, data: self.tell(name, data), stopping=works.stopping
+        )
         self.machine = MachineDesk(settings, store, works, self.tasks)
         self.jobs = JobDesk(settings, store, works, self.tasks)
         self.tracks = TrackDesk(store)

@@ -52,9 +52,16 @@ class Tasks:
     Args:
         settings: Their secrets are blotted out of errors.
         tell: Called with (`task`, JSON) when something changed.
+        stopping: Whether the program was asked to stop: then nothing more is begun.
     """
 
-    def __init__(self, settings: Settings, tell: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tell: Callable[[str, str], None],
+        *,
+        stopping: Callable[[], bool] = bool,
+    ) -> None:
         self._settings = settings
         self._tell = tell
         self._lock = threading.Lock()
@@ -62,7 +69,8 @@ class Tasks:
         self._tasks: OrderedDict[int, Task] = OrderedDict()
         self._waiting: dict[str, deque[tuple[Task, Work]]] = {}
         self._threads: dict[str, threading.Thread] = {}
-        self._stopping = threading.Event()
+        self._asked_to_stop = stopping
+        self._closing = threading.Event()
 
     def start(self, kind: str, about: str, work: Work) -> Task:
         """Start something as soon as nothing else of its kind is being done.
@@ -95,7 +103,7 @@ class Tasks:
 
     def close(self, timeout_s: float) -> None:
         """Begin nothing more, and wait for the end of what heeds that the program stops."""
-        self._stopping.set()
+        self._closing.set()
         until_s = time.monotonic() + timeout_s
         with self._lock:
             threads = list(self._threads.values())
@@ -104,7 +112,7 @@ class Tasks:
 
     def stop_if_closing(self) -> None:
         """Raise JobCancelled when the program stops."""
-        if self._stopping.is_set():
+        if self._is_ending():
             raise JobCancelled("Stopped with the program.", hint="Ask for it again.")
 
     def get(self, task_id: int) -> Task:
@@ -123,11 +131,14 @@ class Tasks:
         with self._lock:
             return [task.model_copy() for task in reversed(self._tasks.values())]
 
+    def _is_ending(self) -> bool:
+        return self._closing.is_set() or self._asked_to_stop()
+
     def _work_off(self, kind: str) -> None:
         while True:
             with self._lock:
                 waiting = self._waiting[kind]
-                if not waiting or self._stopping.is_set():
+                if not waiting or self._is_ending():
                     del self._threads[kind]
                     return
                 task, work = waiting.popleft()
