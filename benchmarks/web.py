@@ -3,10 +3,10 @@
     python -m benchmarks.web [--rate 200] [--streams 50] [--rounds 3] [--minutes 10]
 
 A mock job (fake engines; decoding, mixing and encoding are real) runs in turn without and with
-requests to the status endpoints and open live streams, daemon and all it starts on two cores. Goal:
-at most 5 % slower, by the medians of all rounds. Those who ask are other machines in truth: here
-the asking process has cores of its own, or else takes only what the job leaves over; no request
-that is due may be left out for that.
+requests to the status endpoints and open live streams, daemon and all it starts on two cores. Each
+is compared with the mean of those before and after it. Goal: at most 5 % slower, by the median of
+all rounds. Those who ask are other machines in truth: here the asking process has cores of its own,
+or else takes only what the job leaves over; no request that is due may be left out for that.
 
 Then a library of 20,000 videos is paged through over HTTP. Goal: each page in under 300 ms.
 Webhooks, 50 at once, are answered and kept. Goal: 99 of 100 within 200 ms.
@@ -33,7 +33,9 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
+import psutil
 
+from benchmarks.spent import Spent
 from tests.composing import eventually, make_talk
 from tests.programs import Program
 from tests.store.test_browsing import fill
@@ -131,6 +133,18 @@ def job_seconds(client: httpx.Client, video: str) -> float:
         time.sleep(0.25)
 
 
+def job_spent(client: httpx.Client, daemon: psutil.Process) -> Spent:
+    """Run a job and return what it took, with all that the daemon did beside it."""
+
+    def processors_s() -> float:
+        alive = [one.cpu_times() for one in daemon.children(recursive=True)]
+        return sum(one.user + one.system for one in alive) + sum(daemon.cpu_times()[:4])
+
+    before_s = processors_s()
+    wall_s = job_seconds(client, "Film.mkv")
+    return Spent(wall_s, processors_s() - before_s)
+
+
 def time_of(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
@@ -159,8 +173,8 @@ def load_process(told: Path, port: int, rate: float, streams: int) -> Iterator[N
         os.waitpid(pid, 0)
 
 
-def under_load(folder: Path, options: argparse.Namespace) -> float:
-    """Return how much longer a job takes under load."""
+def under_load(folder: Path, options: argparse.Namespace) -> Spent:
+    """Return how many times as much a job takes under load."""
     port = free_port()
     before = os.sched_getaffinity(0)
     with Program(folder, API_PORT=str(port), API_HOST="127.0.0.1", API_PASS=PASSWORD,
@@ -173,24 +187,32 @@ def under_load(folder: Path, options: argparse.Namespace) -> float:
         with httpx.Client(base_url=url, auth=("admin", PASSWORD), timeout=60) as client:
             while not client.get("/api/v1/videos").json()["total"]:
                 time.sleep(0.2)
+            daemon = psutil.Process(program.daemon.pid)  # type: ignore[union-attr]
+            told = folder / "load.txt"
             job_seconds(client, "Film.mkv")  # warms caches
-            without, with_load = [], []
+            before_it = job_spent(client, daemon)
+            rounds = []
             for number in range(options.rounds):
-                without.append(job_seconds(client, "Film.mkv"))
-                told = folder / "load.txt"
                 with load_process(told, port, options.rate * SPARE, options.streams):
-                    with_load.append(job_seconds(client, "Film.mkv"))
+                    loaded = job_spent(client, daemon)
                 found = json.loads(told.read_text())
                 assert found["rate"] >= options.rate, found
                 assert found["wrong"] == 0, found
+                after_it = job_spent(client, daemon)
+                rounds.append(loaded.over(before_it, after_it))
+                before_it = after_it
                 print(
-                    f"round {number + 1}: {without[-1]:.2f} s alone, {with_load[-1]:.2f} s under "
-                    f"{found['rate']:.0f} requests a second; p50 {found['p50_ms']:.1f} ms, "
-                    f"p99 {found['p99_ms']:.0f} ms; streams heard {found['heard_kb']:.0f} kB",
+                    f"round {number + 1}: {loaded.wall_s:.1f} s, {rounds[-1].wall_s:.3f} x, by "
+                    f"processor time {rounds[-1].cpu_s:.3f} x, under {found['rate']:.0f} requests a"
+                    f" second; p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.0f} ms; streams "
+                    f"heard {found['heard_kb']:.0f} kB",
                     flush=True,
                 )
         program.end(signal.SIGTERM)
-    return statistics.median(with_load) / statistics.median(without)
+    return Spent(
+        statistics.median(one.wall_s for one in rounds),
+        statistics.median(one.cpu_s for one in rounds),
+    )
 
 
 def pages(folder: Path) -> float:
@@ -251,10 +273,13 @@ def main() -> int:
         slowest_s = pages(folders[1])
         webhook_s = webhooks(folders[2])
         slower = under_load(folders[0], options)
-    print(f"a job under load takes {slower:.3f} times as long (goal: {MOST_SLOWER})")
+    print(f"a job under load takes {slower.wall_s:.3f} times as long (goal: {MOST_SLOWER})")
+    print(
+        f"and {slower.cpu_s:.3f} times the processor time, all that is asked of the page included"
+    )
     print(f"the slowest page of {VIDEOS} videos took {slowest_s * 1e3:.0f} ms (goal: 300)")
     print(f"99 of 100 webhooks, 50 at once, took {webhook_s * 1e3:.0f} ms (goal: 200)")
-    return int(slower > MOST_SLOWER or slowest_s > MOST_PAGE_S or webhook_s > MOST_WEBHOOK_S)
+    return int(slower.wall_s > MOST_SLOWER or slowest_s > MOST_PAGE_S or webhook_s > MOST_WEBHOOK_S)
 
 
 if __name__ == "__main__":
