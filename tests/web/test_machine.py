@@ -15,7 +15,7 @@ from dubarr_watch.errors import DubarrError, IllegalTransition
 from dubarr_watch.settings import Settings
 from dubarr_watch.web.app import THREADS
 from dubarr_watch.web.desk import machine
-from dubarr_watch.web.desk.tasks import MOST_WAITING, Report
+from dubarr_watch.web.desk.tasks import MOST_WAITING, Report, Tasks
 from tests.composing import eventually
 from tests.web.sites import PASSWORD, Site, open_site
 
@@ -110,6 +110,23 @@ class TestTasks:
                 go_on.release()
             eventually(lambda: not any(t.name == "redo" for t in threading.enumerate()))
             assert done == ["a", "b"], "nothing is begun once the program stops"
+
+    def test_none_is_begun_once_the_program_was_asked_to_stop(self, site: Site) -> None:
+        """Also before the page ends, which is later."""
+        stopping, go_on, done = threading.Event(), threading.Event(), list[str]()
+
+        def first(report: Report) -> None:
+            assert go_on.wait(60)
+            done.append("first")
+
+        tasks = Tasks(site.shop.settings, lambda name, data: None, stopping=stopping.is_set)
+        running = tasks.start("redo", "first", first)
+        tasks.start("redo", "second", lambda report: done.append("second"))
+        eventually(lambda: tasks.get(running.id).state == "running")
+        stopping.set()
+        go_on.set()
+        eventually(lambda: not any(t.name == "redo" for t in threading.enumerate()))
+        assert done == ["first"]
 
     def test_a_task_that_fails_says_why(self, site: Site) -> None:
         def fail(report: object) -> None:
