@@ -113,7 +113,7 @@ class Asking:
         if requests:
             asks = [Ask(self._languages(r.languages), r.options, r) for r in requests]
             return [ask for ask in asks if not self._has_jobs(ask, video)]
-        if by_default and not self.is_handled(video):
+        if by_default and not self.is_handled(video.id):
             return [Ask(self._settings.target_langs, JobOptions())]
         return []
 
@@ -138,9 +138,9 @@ class Asking:
         by_stem = self._store.requests.open_for(path.with_name(path.stem))
         return exact + [request for request in by_stem if not request.for_folder]
 
-    def is_handled(self, video: VideoRecord) -> bool:
+    def is_handled(self, video_id: int) -> bool:
         """Tell whether a video has, or had, a job that was not merely called off."""
-        return any(_counts(job) for job in self._store.jobs.for_video(video.id))
+        return any(_counts(job) for job in self._store.jobs.for_video(video_id))
 
     def forbidden_by(self, path: Path) -> Path | None:
         """Return the `.nodub` file that forbids a video, if there is one."""

@@ -18,12 +18,12 @@ from dubarr_watch.library.marker_desk import MarkerDesk, name_of
 from dubarr_watch.library.marker_files import remove_half_answers
 from dubarr_watch.library.markers import speaks_of
 from dubarr_watch.library.naming import is_ignored_folder, is_ignored_path, is_video_name
-from dubarr_watch.library.roll import Roll
+from dubarr_watch.library.roll import Known, Roll
 from dubarr_watch.library.scanner import SeenFile, SeenFolder, SeenMarker, Walk, see_file
 from dubarr_watch.library.stability import StabilityTracker
 from dubarr_watch.library.turns import TURN_S, in_turns
 from dubarr_watch.settings import Settings
-from dubarr_watch.store.records import VideoRecord, VideoState
+from dubarr_watch.store.records import VideoState
 from dubarr_watch.store.store import Store
 
 _LOG = structlog.get_logger(__name__)
@@ -196,7 +196,7 @@ class Census:
         else:
             self._videos.seen(video.path, video.size_bytes, video.mtime_ns, now_s)
 
-    def _needs_nothing(self, known: VideoRecord) -> bool:
+    def _needs_nothing(self, known: Known) -> bool:
         if self._roll.is_handled(known):
             return True
         if known.note.startswith(FORBIDDEN):
@@ -219,7 +219,7 @@ class Census:
         for known in self._roll.below(folder):
             self._look_again(known)
 
-    def _look_again(self, known: VideoRecord) -> None:
+    def _look_again(self, known: Known) -> None:
         self._roll.set_handled(known, handled=False)
         if known.path not in self._videos:
             self._videos.seen_settled(
@@ -302,7 +302,7 @@ class Census:
             wanted = video.state is VideoState.ARRIVED or self._process_existing
             if not wanted or self._roll.is_handled(video) or self._asking.is_asked(video.path):
                 continue
-            if self._asking.is_handled(video):
+            if self._asking.is_handled(video.id):
                 self._roll.set_handled(video, handled=True)
 
     def _record_baseline(self, folders: Sequence[SeenFolder]) -> None:

@@ -140,6 +140,26 @@ class Videos:
         rows = self._database.all(found.where(Video.missing == False).order_by(Video.path))  # noqa: E712
         return [video_record(row) for row in rows]
 
+    def brief(self, folder: Path) -> Iterator[tuple[int, bytes, int, int, str, str]]:
+        """Go through the videos in a folder or below it by path, a few thousand in memory at once.
+
+        Returns:
+            For each its id, path as bytes, size, modification time in ns, state, note.
+        """
+        last, behind = below(folder)
+        while True:
+            rows = self._database.rows(
+                "SELECT id, path, size_bytes, mtime_ns, state, note FROM videos"
+                " WHERE path > ? AND path < ? AND missing = 0 ORDER BY path LIMIT ?",
+                last,
+                behind,
+                _CHUNK,
+            )
+            yield from rows
+            if len(rows) < _CHUNK:
+                return
+            last = rows[-1][1]
+
     def known(self) -> Iterator[tuple[bytes, int, int]]:
         """Go through all videos that are there: path as bytes, size, modification time in ns.
 

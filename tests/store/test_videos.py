@@ -121,6 +121,10 @@ def test_a_folder_holds_what_is_in_and_below_it(store: Store) -> None:
         a_video(store, name, folder)
     assert {v.id for v in store.videos.under(Path("/v/x"))} == {v.id for v in inside}
     assert len(store.videos.under(Path("/"))) == 7
+    for place in (Path("/v/x"), Path("/")):
+        told = [(v.id, os.fsencode(v.path), v.size_bytes, v.mtime_ns, v.state, v.note)
+                for v in store.videos.under(place)]  # fmt: skip
+        assert list(store.videos.brief(place)) == told
 
 
 @pytest.mark.parametrize("name", ["caf\udce9.mkv", "a\nb'\"%;.mkv", "日本 🎬.mkv", "x" * 255])
