@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import structlog
 
-from dubarr_watch.errors import ClaimLost, DiskFull
+from dubarr_watch.errors import ClaimLost, DiskFull, StoreUnreachable
 from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.space import SpaceGate
 from dubarr_watch.store.records import JobRecord
@@ -87,6 +87,7 @@ class Workers:
         self._gate = gate or SpaceGate()
         self._on_full = on_full
         self._stopping = threading.Event()
+        self._away = False
         self._trouble: BaseException | None = None
         self._threads: list[threading.Thread] = []
 
@@ -139,10 +140,19 @@ class Workers:
         if not self._gate.is_open():
             return None
         try:
-            return self._store.jobs.claim(self._owner)
+            job = self._store.jobs.claim(self._owner)
         except DiskFull as error:  # the database's own disk
             self._gate.close(error)
             return None
+        except StoreUnreachable as error:  # the next look at the queue tries again
+            if not self._away:
+                self._away = True
+                log.warning("database_away", reason=error.message, hint=error.hint)
+            return None
+        if self._away:
+            self._away = False
+            log.info("database_back")
+        return job
 
     def _run_job(self, job: JobRecord) -> None:
         try:

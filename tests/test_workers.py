@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
-from dubarr_watch.errors import StoreError
+from dubarr_watch.errors import StoreError, StoreUnreachable
 from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.store.records import JobRecord, JobState
 from dubarr_watch.workers import Bell, Workers
@@ -70,6 +71,35 @@ class AtWork:
         self.workers.stop()
         self.thread.join(30)
         assert not self.thread.is_alive()
+
+
+def test_workers_outlive_a_database_server_that_does_not_answer_a_claim(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They ask again until it is back, say so once, and then work as before."""
+    claims, refused = type(shop.store.jobs), threading.Semaphore(0)
+    claim, back = claims.claim, threading.Event()
+
+    def refuse(self: Any, *told: Any, **more: Any) -> JobRecord | None:
+        if back.is_set():
+            return claim(self, *told, **more)
+        refused.release()
+        raise StoreUnreachable("The database server does not answer.")
+
+    monkeypatch.setattr(claims, "claim", refuse)
+    queue_jobs(shop, 1)
+    runner = Runner(shop)
+    runner.may_end.set()
+    with capture_logs() as said:
+        at_work = AtWork(shop, runner, 1)
+        assert all(refused.acquire(timeout=60) for _ in range(3))
+        assert at_work.workers.alive
+        back.set()
+        eventually(lambda: at_work.ended, "the job has ended")
+        at_work.stop()
+    assert at_work.error is None
+    events = [line["event"] for line in said if line["event"].startswith("database_")]
+    assert events == ["database_away", "database_back"]
 
 
 def queue_jobs(shop: Shop, count: int) -> list[int]:
