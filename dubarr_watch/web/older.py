@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dubarr_watch.errors import printable
 from dubarr_watch.logs import TAIL
 from dubarr_watch.web import shapes
 from dubarr_watch.web.api.common import DeskOf
@@ -19,6 +18,7 @@ from dubarr_watch.web.desk.uploads import Uploaded
 from dubarr_watch.web.live.channel import Listener
 from dubarr_watch.web.live.stream import SEND_S
 from dubarr_watch.web.live.wire import Wire, as_json
+from dubarr_watch.web.published import Published
 
 router = APIRouter(tags=["older paths"])
 
@@ -36,11 +36,10 @@ async def upload(request: Request, folder: Folder = "", name: UploadName = "") -
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}}},
 )
-def download(desk: DeskOf, job_id: shapes.Id, language: shapes.LanguageName = "") -> FileResponse:
+def download(desk: DeskOf, job_id: shapes.Id, language: shapes.LanguageName = "") -> Published:
     """The track that a job put beside its video."""
     found = desk.tracks.of_job(job_id, language)
-    return FileResponse(found.path, media_type="application/octet-stream",
-                        filename=printable(found.path.name))  # fmt: skip
+    return Published(desk.tracks, found)
 
 
 @router.post("/retry/{job_id}")

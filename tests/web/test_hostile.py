@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,9 +19,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from dubarr_watch.errors import IllegalTransition
+from dubarr_watch.store.records import OutputRecord
 from dubarr_watch.web import connections
 from dubarr_watch.web.api import uploading
 from dubarr_watch.web.connections import MOST_HEAD, Connection
+from dubarr_watch.web.desk.tracks import TrackDesk
 from tests.composing import eventually, make_talk, names
 from tests.web.sites import PASSWORD, USER, Site, Told, open_site
 
@@ -241,6 +244,34 @@ class TestTracks:
             answer = site.client.delete(f"/api/v1/videos/{job.video.id}/tracks/es/sidecar")
             assert site.problem(answer)["status"] == 404
             assert secret.exists()
+        finally:
+            for left in site.shop.videos.iterdir():
+                left.unlink()
+
+    @pytest.mark.parametrize(
+        "path", ["/download/{job}", "/api/v1/videos/{video}/tracks/es/sidecar"]
+    )
+    def test_a_track_that_is_swapped_after_it_was_looked_at_gives_nothing_away(
+        self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+    ) -> None:
+        job = site.shop.dub(make_talk(site.shop.videos / "Swapped.mkv"), "es").job
+        address = path.format(job=job.id, video=job.video.id)
+        track, secret = site.shop.track(job), tmp_path / "api-key"
+        secret.write_text("made-up secret")
+        assert site.client.get(address).content == track.read_bytes()
+        part = site.client.get(address, headers={"range": "bytes=0-3"})
+        assert (part.status_code, part.content) == (206, track.read_bytes()[:4])
+        look = TrackDesk.track
+
+        def swap(*asked: Any) -> OutputRecord:
+            found = look(*asked)
+            track.unlink()
+            track.symlink_to(secret)
+            return found
+
+        monkeypatch.setattr(TrackDesk, "track", swap)
+        try:
+            assert site.problem(site.client.get(address))["status"] == 404
         finally:
             for left in site.shop.videos.iterdir():
                 left.unlink()

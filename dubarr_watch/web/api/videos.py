@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse
 
-from dubarr_watch.errors import printable
 from dubarr_watch.store.browsing import VideoFilter
 from dubarr_watch.web import shapes
 from dubarr_watch.web.api.common import DeskOf
@@ -18,6 +17,7 @@ from dubarr_watch.web.api.uploading import (
     receive_upload,
 )
 from dubarr_watch.web.desk.uploads import Uploaded
+from dubarr_watch.web.published import Published
 
 router = APIRouter(prefix="/videos", tags=["videos"])
 
@@ -50,11 +50,10 @@ def get_video(desk: DeskOf, video_id: shapes.Id) -> shapes.Video:
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}}},
 )
-def download_track(desk: DeskOf, video_id: shapes.Id, language: Name, kind: Kind) -> FileResponse:
+def download_track(desk: DeskOf, video_id: shapes.Id, language: Name, kind: Kind) -> Published:
     """A published file; of `mux` it is the video."""
     found = desk.tracks.track(video_id, language, kind)
-    return FileResponse(found.path, media_type="application/octet-stream",
-                        filename=printable(found.path.name))  # fmt: skip
+    return Published(desk.tracks, found)
 
 
 @router.delete("/{video_id}/tracks/{language}/{kind}", status_code=204)

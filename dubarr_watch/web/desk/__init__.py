@@ -62,7 +62,7 @@ class Desk:
         )
         self.machine = MachineDesk(settings, store, works, self.tasks)
         self.jobs = JobDesk(settings, store, works, self.tasks)
-        self.tracks = TrackDesk(store)
+        self.tracks = TrackDesk(settings, store)
         self.uploads = UploadDesk(settings, works)
 
     def close(self) -> None:

@@ -12,6 +12,8 @@ from dubarr_watch.dubbing.page.sources import read_report, sources_of
 from dubarr_watch.dubbing.report import Report
 from dubarr_watch.errors import NotInStore
 from dubarr_watch.languages import parse_language
+from dubarr_watch.library.confines import Confines
+from dubarr_watch.media import readable
 from dubarr_watch.settings import Settings
 from dubarr_watch.storage import write_atomically
 from dubarr_watch.store.store import Store
@@ -72,12 +74,14 @@ class ListeningDesk:
         of_dub = which is Which.DUB
         source = sources.dub if of_dub else sources.original
         stream = sources.dub_stream if of_dub else sources.original_stream
-        with self._cutting:  # two at once would decode twice what one finds done
-            made = source.stat().st_mtime_ns  # another one after each redo
+        confines = Confines.of(self._settings)
+        # Two at once would decode twice what one finds done.
+        with self._cutting, readable(source, confines.opened) as opened:
+            made = opened.stat().st_mtime_ns  # another one after each redo
             name = f"{job_id}.{found.language}.{index}.{which}.{start_s:.3f}.{made}.wav"
             target = self._kept() / name
             if not target.exists():
-                write_atomically(target, cut(source, stream, start_s, end_s))
+                write_atomically(target, cut(opened, stream, start_s, end_s))
         return target
 
     def close(self) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
-from dubarr_watch.errors import IllegalTransition, NotInStore, WrongUsage
+from dubarr_watch.errors import IllegalTransition, LeadsOut, NotInStore, WrongUsage
 from dubarr_watch.languages import parse_language
+from dubarr_watch.library.confines import Confines
 from dubarr_watch.library.naming import fingerprint
+from dubarr_watch.settings import Settings
 from dubarr_watch.storage import plain_os_errors
 from dubarr_watch.store.records import OutputRecord
 from dubarr_watch.store.store import Store
@@ -16,10 +21,12 @@ class TrackDesk:
     """Tracks.
 
     Args:
+        settings: VIDEOS_DIR, FOLLOW_LINKS.
         store: The database.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._confines = Confines.of(settings)
         self._store = store
 
     def track(self, video_id: int, language: str, kind: str) -> OutputRecord:
@@ -34,6 +41,25 @@ class TrackDesk:
             if (one.language, one.kind) == (code, kind) and _is_there(one):
                 return one
         raise NotInStore(f"There is no {kind} in {code} of this video.")
+
+    @contextmanager
+    def opened(self, track: OutputRecord) -> Iterator[Path]:
+        """Hold a file that we published open, and yield the name to read it by.
+
+        Raises:
+            NotInStore: It is gone, or something else is in its place.
+        """
+        gone = NotInStore(f"{track.path.name} is not there any more.", path=track.path)
+        with ExitStack() as held:
+            try:
+                name = held.enter_context(self._confines.opened(track.path))
+            except (LeadsOut, OSError) as error:
+                raise gone from error
+            folder = Path(os.path.realpath(track.path.parent))
+            beside = Path(os.path.realpath(name)) == folder / track.path.name
+            if not name.is_file() or (track.kind != "mux" and not beside):
+                raise gone
+            yield name
 
     def delete_track(self, video_id: int, language: str, kind: str) -> None:
         """Delete a file that we published, if it is still what we made.
@@ -50,14 +76,16 @@ class TrackDesk:
                 hint="A tool such as MKVToolNix takes it out.",
                 path=found.path,
             )
-        with plain_os_errors(found.path):
-            if fingerprint(found.path) != found.fingerprint:
+        with plain_os_errors(found.path), self._confines.opened(found.path.parent) as folder:
+            with self.opened(found) as name:
+                same = fingerprint(name) == found.fingerprint
+            if not same:
                 raise IllegalTransition(
                     "This file is not what was published: somebody has changed it.",
                     hint="Delete it by hand if you want to.",
                     path=found.path,
                 )
-            found.path.unlink()
+            (folder / found.path.name).unlink()
         self._store.outputs.forget(found.path)
 
     def of_job(self, job_id: int, language: str) -> OutputRecord:
