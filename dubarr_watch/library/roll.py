@@ -54,7 +54,7 @@ class Roll:
         self._store = store
         self._by_place: dict[str, Known] = {}
         self._by_id: dict[int, Known] = {}
-        self._by_time: dict[int, Known | tuple[Known, ...]] = {}
+        self._by_time: dict[int, Known | list[Known]] = {}  # hardly ever several
         self._handled: set[int] = set()
 
     def __len__(self) -> int:
@@ -127,14 +127,21 @@ class Roll:
             return None
 
     def _take(self, known: Known) -> None:
+        before = self._by_id.get(known.id)
+        if before is not None:
+            others = [one for one in self._of_time(before.mtime_ns) if one != before]
+            self._by_time[before.mtime_ns] = others
         self._by_place[known.place] = known
         self._by_id[known.id] = known
-        others = tuple(o for o in self._of_time(known.mtime_ns) if o.id != known.id)
-        self._by_time[known.mtime_ns] = (*others, known) if others else known
+        same = self._by_time.setdefault(known.mtime_ns, known)
+        if isinstance(same, list):
+            same.append(known)
+        elif same is not known:
+            self._by_time[known.mtime_ns] = [same, known]
 
-    def _of_time(self, mtime_ns: int) -> tuple[Known, ...]:
-        found = self._by_time.get(mtime_ns, ())
-        return found if isinstance(found, tuple) else (found,)
+    def _of_time(self, mtime_ns: int) -> list[Known]:
+        found = self._by_time.get(mtime_ns, [])
+        return found if isinstance(found, list) else [found]
 
     def is_handled(self, video: Known | VideoRecord) -> bool:
         """Tell whether nothing more is to be done for a video as it is."""
