@@ -15,17 +15,16 @@ import argparse
 import os
 import random
 import statistics
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+from pydantic import SecretStr
 
 from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.engines.host import EngineHost
@@ -33,13 +32,17 @@ from dubarr_watch.settings import load_settings
 from dubarr_watch.store.records import JobOptions, JobState, VideoState
 from dubarr_watch.store.store import Store
 from tests.cluster.clusters import Cluster, kill, open_cluster_shop, open_host
+from tests.cluster.lan import lan
 from tests.composing import Shop, eventually, make_talk
+from tests.store.server import running_server
 
 GOALS = {2: 0.95, 4: 0.93, 8: 0.90}
 LINE_S = 2.0
 LINES_EACH = 8
 FAKE = "dubarr_watch.engines.fakes:FakeSynthesizer"
+FEW = 400
 QUEUED = 10_000
+CLAIMS = 350
 KILLS = 50
 KILL_JOBS = 24
 RESULTS = Path(__file__).parent / "results"
@@ -116,32 +119,42 @@ def task(folder: Path) -> Iterator[Row]:
 
 
 def queue(folder: Path) -> Iterator[Row]:
-    """Measure claiming and finishing jobs with few and with many queued."""
-    times: dict[int, float] = {}
-    with Store.open(folder / "queue.db") as store:
-        done = 0
-        for queued in (100, QUEUED):
-            with store.transaction():
-                for n in range(done, done + queued):
-                    video = store.videos.record(
-                        Path(f"/videos/{n}.mkv"), 1, 1, f"f{n}", VideoState.ARRIVED
-                    )
-                    store.jobs.enqueue(video.id, ("es",), JobOptions())
-            done += queued
-            took = []
-            for _ in range(50):
+    """Measure claiming and ending jobs with few and with many queued, on both kinds of database."""
+    yield _queue("SQLite", folder / "few.db", folder / "many.db")
+    with running_server() as server:
+        yield _queue("PostgreSQL", server.new(), server.new())
+
+
+def _queue(kind: str, few: Path | SecretStr, many: Path | SecretStr) -> Row:
+    """Take turns, so that what else the machine does is the same for both."""
+    with Store.open(few) as short, Store.open(many) as long:
+        _fill(short, FEW)
+        _fill(long, QUEUED)
+        took: dict[Store, list[float]] = {short: [], long: []}
+        for _ in range(CLAIMS):
+            for store, times in took.items():
                 began = time.perf_counter()
                 job = store.jobs.claim("benchmark")
                 if job is None:
                     raise SystemExit("the queue is empty")
                 store.under(job.id, job.token).jobs.finish(job.id, JobState.DONE, "")
-                took.append(time.perf_counter() - began)
-            times[queued] = 1000 * statistics.median(took)
-    yield (
-        f"claim and end of a job, {QUEUED:,} queued against 100 (medians of 50)",
-        f"{times[QUEUED]:.1f} ms against {times[100]:.1f} ms: {times[QUEUED] / times[100]:.2f} x",
+                times.append(time.perf_counter() - began)
+        little, much = (1000 * statistics.median(times) for times in took.values())
+        rate = sum(took[short]) / sum(took[long])
+    return (
+        f"claim and end of a job on {kind}, {QUEUED:,} queued against {FEW} "
+        f"({CLAIMS} each, in turns)",
+        f"{much:.2f} ms against {little:.2f} ms (medians); {rate:.2f} of the rate",
         "no slower",
     )
+
+
+def _fill(store: Store, count: int) -> None:
+    with store.transaction():
+        for n in range(count):
+            path = Path(f"/videos/{n}.mkv")
+            video = store.videos.record(path, 1, 1, f"f{n}", VideoState.ARRIVED)
+            store.jobs.enqueue(video.id, ("es",), JobOptions())
 
 
 def kills(folder: Path, *, seed: int = 7) -> Iterator[Row]:
@@ -208,48 +221,6 @@ def _run_to_its_end(shop: Shop, job: int) -> None:
         ended = shop.run(shop.store.jobs.get(job))
         if ended.job.state.ended:
             return
-
-
-class Lan:
-    """Networks of namespaces, joined by a bridge; without any, the loopback."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.address = "10.77.0.1" if count else "127.0.0.1"
-
-    def prefix(self, number: int) -> list[str]:
-        """Return how a program is started in one of them."""
-        return ["ip", "netns", "exec", f"dubarr{number}"] if self.count else []
-
-
-@contextmanager
-def lan(count: int) -> Iterator[Lan]:
-    """Make namespaces dubarr0 to dubarrN with addresses 10.77.0.10 and on, and remove them."""
-    made = Lan(count)
-    if not count:
-        yield made
-        return
-    _ip("link", "add", "dubarrbr", "type", "bridge")
-    try:
-        _ip("addr", "add", f"{made.address}/24", "dev", "dubarrbr")
-        _ip("link", "set", "dubarrbr", "up")
-        for n in range(count):
-            _ip("netns", "add", f"dubarr{n}")
-            _ip("link", "add", f"dubarrv{n}", "type", "veth", "peer", "name", "eth0",
-                "netns", f"dubarr{n}")  # fmt: skip
-            _ip("link", "set", f"dubarrv{n}", "master", "dubarrbr", "up")
-            _ip("-n", f"dubarr{n}", "addr", "add", f"10.77.0.{10 + n}/24", "dev", "eth0")
-            _ip("-n", f"dubarr{n}", "link", "set", "eth0", "up")
-            _ip("-n", f"dubarr{n}", "link", "set", "lo", "up")
-        yield made
-    finally:
-        for n in range(count):
-            subprocess.run(["ip", "netns", "del", f"dubarr{n}"], check=False, capture_output=True)
-        _ip("link", "del", "dubarrbr")
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ DubarrError
 ├── ProofFailed               too many takes of a track do not say their text
 ├── LeaseError                no device can hold what was asked for
 │   └── DeviceError           a GPU, or its driver, does not answer as it should
+├── ClusterError              the scheduler of a cluster does not answer, or lets nobody in
 ├── MediaError                ffmpeg or ffprobe failed
 │   └── MediaInterrupted      somebody ended it, or it hung
 ├── PublishError              a finished track could not be put beside its video
@@ -215,6 +216,10 @@ class LeaseError(DubarrError):
 
 class DeviceError(LeaseError):
     """A GPU, or its driver, does not answer as it should."""
+
+
+class ClusterError(DubarrError):
+    """The scheduler of a cluster does not answer, or does not let this machine in."""
 
 
 class MediaError(DubarrError):

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -25,12 +25,14 @@ from dubarr_watch.cluster.orders import (
     Answer,
     Carried,
     Made,
+    Mark,
     Order,
     Peaks,
     at_home,
     with_paths,
 )
 from dubarr_watch.engines.base import Progress
+from dubarr_watch.engines.catalog import ModelList, ModelState, all_models, status
 from dubarr_watch.engines.host import EngineHost, usable_threads
 from dubarr_watch.errors import DubarrError, EngineCrashed, EngineError, JobCancelled
 from dubarr_watch.neighbours.paths import rewritten
@@ -113,7 +115,7 @@ class Bench:
         lacks = [path for path, place in here.items() if place is None]
         if lacks:
             return Answer(self._worker(), self._name, lacks=lacks)
-        shared = self._shares(order)
+        shared = self.shares(order.mark)
         run = secrets.token_hex(8)
         log.debug("order", engine=order.kind, method=order.method, calls=len(order.calls),
                   job=order.job, shared=shared)  # fmt: skip
@@ -129,6 +131,20 @@ class Bench:
         ]
         results = [with_paths(one, lambda path: _renamed(path, back)) for one in results]
         return Answer(self._worker(), self._name, (), results, made, self._peaks.news())
+
+    def shares(self, mark: Mark) -> bool:
+        """Tell whether this machine sees the daemon's WORK_DIR."""
+        mapped = Path(rewritten(str(mark.path), self._settings.path_map))
+        try:
+            return mapped.read_text(encoding="ascii") == mark.content
+        except (OSError, ValueError):
+            return False
+
+    def lacks(self, models: Sequence[str]) -> tuple[str, ...]:
+        """Return which models are not complete on this machine, without hashing them."""
+        wanted = ModelList(tuple(all_models().select(models)))
+        found = status(self._settings.models_dir, models=wanted)
+        return tuple(one.model.name for one in found if one.state is not ModelState.READY)
 
     def keep(self, key: str, name: str, at: int, piece: bytes, size: int) -> int:
         """Write a piece of a file that a daemon sends; return what there is of it now."""
@@ -150,10 +166,12 @@ class Bench:
             file.seek(at)
             return file.read(size)
 
-    def drop(self, path: Path) -> None:
-        """Forget a file that was fetched."""
+    def settle(self, path: Path, key: str, name: str) -> None:
+        """Keep a file that was fetched as if it had been sent: what reads it may well come here."""
         if self._is_ours(path):
-            path.unlink(missing_ok=True)
+            kept = self._sent / key
+            kept.mkdir(exist_ok=True)
+            path.replace(kept / name)
 
     def _is_ours(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._made.resolve())
@@ -170,14 +188,6 @@ class Bench:
             return None
         kept.parent.touch()  # its folder's time tells when it was asked for last
         return kept
-
-    def _shares(self, order: Order) -> bool:
-        """Tell whether this machine sees the daemon's WORK_DIR."""
-        mapped = Path(rewritten(str(order.mark.path), self._settings.path_map))
-        try:
-            return mapped.read_text(encoding="ascii") == order.mark.content
-        except (OSError, ValueError):
-            return False
 
     def _references(self, order: Order, shared: bool) -> Path:
         """Return the folder that a voice's references must be in."""

@@ -18,12 +18,13 @@ from weakref import WeakSet
 
 import structlog
 from distributed import Client, Future
+from distributed.protocol import deserialize_bytes
 from distributed.scheduler import KilledWorker
 
 from dubarr_watch.cluster.connection import Connection
 from dubarr_watch.cluster.members import able, asked
 from dubarr_watch.cluster.orders import Answer, Carried, Made, Order, portable, read_paths
-from dubarr_watch.cluster.tasks import drop_file, keep_piece, read_piece, serve
+from dubarr_watch.cluster.tasks import keep_made, keep_piece, read_piece, serve
 from dubarr_watch.cluster.together import Ranges
 from dubarr_watch.engines.base import EngineSpec, Progress
 from dubarr_watch.engines.seat import User
@@ -132,25 +133,24 @@ class Calls:
             priority=user.priority,
             stall_s=stall_s,
         )
-        self.connection.told(order.id, progress)
         self.demand.orders.add(order.id)
         try:
-            answer = self._answered(order, user)
+            with self.connection.following(order.id, progress) as told:
+                answer = self._answered(order, user, told)
         finally:
             self.demand.orders.discard(order.id)
-            self.connection.told(order.id, None)
         for model, gpu, mib in answer.peaks:
             if self.broker.needs is not None:
                 self.broker.needs.keep(model, gpu, mib)
         return list(answer.results)
 
-    def _answered(self, order: Order, user: User) -> Answer:
+    def _answered(self, order: Order, user: User, told: Mapping[str, bytes]) -> Answer:
         sent_to: str | None = None
         while True:
             client = self.connection.client(user.cancelled)
             asked_s = time.monotonic()
             try:
-                answer = self._tried(client, order, user, sent_to)
+                answer = self._tried(client, order, user, sent_to, told)
                 if answer.lacks:
                     lacking = [one for one in order.files if one.path in answer.lacks]
                     for file in lacking:
@@ -171,7 +171,10 @@ class Calls:
                 continue
             return answer
 
-    def _tried(self, client: Client, order: Order, user: User, sent_to: str | None) -> Answer:
+    def _tried(
+        self, client: Client, order: Order, user: User, sent_to: str | None,
+        told: Mapping[str, bytes],
+    ) -> Answer:  # fmt: skip
         asks = asked(order.kind, order.spec, self.connection.crew.members, self.broker)
         prefer = [sent_to] if sent_to else self._near(order, asks)
         future = client.submit(
@@ -181,12 +184,13 @@ class Calls:
         )  # fmt: skip
         try:
             self._wait(client, future, order, asks, user.cancelled)
-            answer: Answer = _result(future)
+            heard = told.get(future.key) if future.status == "finished" else None
+            answer: Answer = _result(future) if heard is None else deserialize_bytes(heard)
         except JobCancelled:
             future.cancel()
             raise
         finally:
-            future.release()
+            self.connection.done_with(future)
         return answer
 
     def _near(self, order: Order, asks: Mapping[str, float]) -> list[str]:
@@ -252,7 +256,8 @@ class Calls:
                 part.replace(made.path)
             finally:
                 part.unlink(missing_ok=True)
-            _run(client, worker, cancelled, drop_file, made.here)
+            key = Carried.of(made.path).key
+            _run(client, worker, cancelled, keep_made, made.here, key, made.path.name)
 
 
 def _run(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from distributed import Client
+from distributed import Client, Future
 
 from dubarr_watch.cluster.joining import join
 from dubarr_watch.cluster.members import members_of
@@ -27,6 +30,12 @@ _CONNECT_S = 10.0
 
 OnLost = Callable[[Member], None]
 """Called with a worker that was there and is not, and did not say goodbye."""
+
+
+@dataclass(slots=True)
+class _Followed:
+    progress: Progress | None
+    answers: dict[str, bytes] = field(default_factory=dict)
 
 
 class Connection:
@@ -60,7 +69,8 @@ class Connection:
         write_atomically(self.mark.path, self.mark.content.encode("ascii"))
         self._lock = threading.Lock()
         self._client: Client | None = None
-        self._progress: dict[str, Progress] = {}
+        self._followed: dict[str, _Followed] = {}
+        self._done: deque[Future] = deque()
         self._crew = Crew(self._address, reachable=False)
         self._goodbyes: set[str] = set()
         self._heard_of = ""
@@ -97,16 +107,27 @@ class Connection:
                 raise JobCancelled("The job was cancelled.")
             self._connected.wait(0.25)
 
-    def told(self, order: str, progress: Progress | None) -> None:
-        """Say who is told of an order's progress; nobody any more when None."""
-        if progress is None:
-            self._progress.pop(order, None)
-        else:
-            self._progress[order] = progress
+    @contextmanager
+    def following(self, order: str, progress: Progress | None) -> Iterator[dict[str, bytes]]:
+        """Hear what workers tell of an order; yields its answers by task, as they come."""
+        self._followed[order] = told = _Followed(progress)
+        try:
+            yield told.answers
+        finally:
+            del self._followed[order]
+
+    def done_with(self, future: Future) -> None:
+        """Let go of a task that is done, within a second.
+
+        Not at once: what that makes the scheduler say would hold up the task that comes next.
+        """
+        self._done.append(future)
 
     def _look(self) -> None:
         while not self._closing.is_set():
             try:
+                while self._done:
+                    self._done.popleft().release()
                 self._look_once(self._connection())
             except Exception as error:  # noqa: BLE001 - whatever it is, the next look may go well
                 if self._crew.reachable:
@@ -127,6 +148,8 @@ class Connection:
                 self._address, security=self._security, timeout=_CONNECT_S, set_as_default=False,
                 name="dubarr-watch",
             )  # fmt: skip
+            # Dask collects what it sends for 10 ms, for the sake of graphs of many small tasks.
+            client.scheduler_comm.interval = 0
             self._client, self._heard_of = client, ""
         return client
 
@@ -168,14 +191,19 @@ class Connection:
 
     def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         _, news = event
-        progress = self._progress.get(news["order"])
-        if progress is not None:
-            progress(news["done"], news["total"])
+        told = self._followed.get(news["order"])
+        if told is None:
+            return
+        if "answer" in news:
+            told.answers[news["task"]] = news["answer"]
+        elif told.progress is not None:
+            told.progress(news["done"], news["total"])
 
     def _hear_goodbye(self, event: tuple[float, Mapping[str, Any]]) -> None:
         self._goodbyes.add(event[1]["worker"])
 
     def _disconnect(self) -> None:
+        self._done.clear()
         client, self._client = self._client, None
         self._connected.clear()
         if client is not None:

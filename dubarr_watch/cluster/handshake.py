@@ -14,9 +14,11 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+import time
 from typing import Any
 
 import structlog
+from distributed.comm import get_address_host
 from distributed.comm.core import FatalCommClosedError
 from distributed.comm.registry import backends
 from distributed.comm.tcp import (
@@ -31,6 +33,11 @@ from distributed.comm.tcp import (
 from tornado.iostream import IOStream, StreamClosedError
 
 log = structlog.get_logger(__name__)
+
+STRANGERS_S = 60.0
+"""Who was refused within so long is named to whoever asks; a worker tries again all the time."""
+
+_refused: dict[str, float] = {}
 
 GREETING = b"dubarr-watch 1\n"
 _NUMBER = 32
@@ -47,6 +54,12 @@ def use_secret(secret: str) -> None:
     key = hashlib.sha256(secret.encode()).digest()
     backends["tcp"] = _backend(TCPBackend, TCPConnector, TCPListener, key)
     backends["tls"] = _backend(TLSBackend, TLSConnector, TLSListener, key)
+
+
+def strangers() -> list[str]:
+    """Return the hosts that called this process lately and did not know the secret."""
+    now = time.monotonic()
+    return sorted(host for host, at_s in _refused.items() if now - at_s < STRANGERS_S)
 
 
 def _backend(backend: Any, connector: Any, listener: Any, key: bytes) -> BaseTCPBackend:
@@ -77,6 +90,7 @@ def _backend(backend: Any, connector: Any, listener: Any, key: bytes) -> BaseTCP
             try:
                 await asyncio.wait_for(_answer(stream, key), _PATIENCE_S)
             except (StreamClosedError, TimeoutError, PermissionError):
+                _refused[get_address_host(address)] = time.monotonic()
                 log.warning("stranger refused", address=address, note="wrong CLUSTER_SECRET")
                 stream.close()
                 return None

@@ -83,6 +83,8 @@ def configure(settings: Settings) -> None:
             "distributed.worker.memory.pause": False,
             "distributed.worker.memory.terminate": False,
             "distributed.worker.profile.enabled": False,
+            "distributed.diagnostics.nvml": False,  # gpu/ asks the driver itself
+            "distributed.admin.low-level-log-length": 100,
             "distributed.admin.large-graph-warning-threshold": "64MB",
         }
     )

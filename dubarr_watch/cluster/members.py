@@ -54,19 +54,20 @@ def asked(
         return {CPU: 1.0}
     wish = Wish(kind, need.mib, model=need.name, cpu=need.cpu)
     fits = [
-        mib
+        on_it
         for member in members
         for card in member.cards
-        if (mib := broker.mib_on(wish, _gpu(card))) <= member.offers.get(VRAM, 0.0)
+        if (on_it := broker.mib_on(wish, _gpu(card))) <= member.offers.get(VRAM, 0.0)
     ]
     if fits:
         return {VRAM: float(max(fits))}
+    mib = broker.rules.engine_mib.get(kind, need.mib)
     if not members:
-        return {VRAM: float(broker.rules.engine_mib.get(kind, need.mib))}
+        return {VRAM: float(mib)}
     if need.cpu and broker.rules.cpu_fallback:
         return {CPU: 1.0}
     raise LeaseError(
-        f"The {kind} ({need.name}) needs {need.mib} MiB of GPU memory, and no worker of the "
+        f"The {kind} ({need.name}) needs {mib} MiB of GPU memory, and no worker of the "
         f"cluster has so much.",
         hint="Start a worker on a larger GPU, choose a smaller model, or set CPU_FALLBACK=true.",
     )

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import structlog
 
 from dubarr_watch.cluster.joining import join
-from dubarr_watch.engines.placing import look_for_devices
+from dubarr_watch.engines.placing import offered_devices
 from dubarr_watch.engines.process import ChildProcess
 from dubarr_watch.gpu.devices import child_environment
 from dubarr_watch.gpu.inventory import Gpu
-from dubarr_watch.settings import Settings, resolve_profile, whole_environment
+from dubarr_watch.settings import Settings, whole_environment
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ def run_workers(settings: Settings, *, scheduler: str) -> None:
         DeviceError: DEVICE asks for a GPU that is not there.
     """
     address, _ = join(settings, scheduler)
-    inventory = look_for_devices(resolve_profile(settings), settings)
+    inventory = offered_devices(settings)
     # It starts in another folder, where a relative path would mean another one.
     inherited = whole_environment() | {
         "CONFIG_DIR": str(settings.config_dir),

@@ -23,10 +23,10 @@ from dubarr_watch.cluster.joining import join
 from dubarr_watch.cluster.orders import Peaks
 from dubarr_watch.cluster.tasks import BENCH
 from dubarr_watch.engines.host import EngineHost
-from dubarr_watch.engines.placing import look_for_devices
+from dubarr_watch.engines.placing import offered_devices
 from dubarr_watch.gpu.inventory import Inventory
 from dubarr_watch.gpu.opening import open_broker
-from dubarr_watch.settings import Settings, resolve_profile
+from dubarr_watch.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ def run_worker(settings: Settings, *, scheduler: str) -> bool:
         DeviceError: DEVICE asks for a GPU that is not there.
     """
     address, security = join(settings, scheduler)
-    inventory = look_for_devices(resolve_profile(settings), settings)
+    inventory = offered_devices(settings)
     peaks = Peaks()
     base = settings.config_dir / "run" / "cluster"
     base.mkdir(parents=True, exist_ok=True)

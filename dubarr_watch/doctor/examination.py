@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from dubarr_watch.doctor import (
+    cluster,
     configuration,
     folders,
     gpu,
@@ -21,7 +22,7 @@ from dubarr_watch.doctor import (
 )
 from dubarr_watch.doctor.result import CheckResult, CheckState, failed, missing, skipped
 from dubarr_watch.errors import DubarrError, ExitCode, SettingsInvalid, UserMustProvide
-from dubarr_watch.settings import Settings
+from dubarr_watch.settings import Executor, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ CHECKS: dict[str, Check] = {
     "packages": configuration.check_packages,
     "gpu": gpu.check_gpu,
     "plan": plan.check_plan,
+    "cluster": cluster.check_cluster,
     "models": models.check_models,
     "translation": models.check_translation,
     "speech_process": models.check_speech_process,
@@ -89,6 +91,8 @@ def exit_code(results: Iterable[CheckResult]) -> ExitCode:
 
 
 def _guarded(name: str, check: Check, settings: Settings) -> CheckResult:
+    if name in cluster.WORKERS and settings.executor is Executor.DASK:
+        return skipped(name, "EXECUTOR=dask: `dubarr-watch doctor` on a worker's machine tells.")
     try:
         return check(name, settings)
     except UserMustProvide as error:

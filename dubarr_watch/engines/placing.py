@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dubarr_watch.engines import catalog
 from dubarr_watch.engines.catalog import models_of
-from dubarr_watch.engines.full_packages import require_full_packages
+from dubarr_watch.engines.full_packages import full_packages_missing, require_full_packages
 from dubarr_watch.engines.specs import EngineSpecs
 from dubarr_watch.errors import LeaseError
 from dubarr_watch.gpu.devices import read_inventory
@@ -28,6 +28,21 @@ def look_for_devices(profile: Profile, settings: Settings) -> Inventory:
         return read_inventory(Device.CPU)
     require_full_packages(settings)
     return read_inventory(settings.device)
+
+
+def offered_devices(settings: Settings) -> Inventory:
+    """Return the GPUs that a worker of a cluster offers, which has no keys and needs none.
+
+    None with PROFILE=embedded, with fakes, and where the packages that use them are not installed.
+
+    Raises:
+        ToolMissing: PROFILE=full, and those packages are not installed.
+        DeviceError: DEVICE asks for a GPU and there is none.
+    """
+    if settings.profile is Profile.AUTO and full_packages_missing():
+        return read_inventory(Device.CPU)
+    embedded = settings.profile is Profile.EMBEDDED
+    return look_for_devices(Profile.EMBEDDED if embedded else Profile.FULL, settings)
 
 
 def plan_for(

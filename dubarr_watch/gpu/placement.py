@@ -121,13 +121,16 @@ class Plan:
 
     def text(self) -> str:
         """Return the table, its columns aligned, and what goes with it."""
-        rows = self.rows()
-        widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
-        table = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join([*table, self.summary(), *self.notes])
+        return "\n".join([*filter(None, [aligned(self.rows())]), self.summary(), *self.notes])
+
+
+def aligned(rows: Sequence[tuple[str, str, str, str]]) -> str:
+    """Return rows of a plan's table as lines, their columns aligned."""
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
 
 
 def _where(one: Placement) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -20,12 +22,14 @@ from dubarr_watch.engines.crew import Member
 from dubarr_watch.errors import JobCancelled
 from dubarr_watch.store.records import JobState
 from tests.cluster.clusters import (
+    START_S,
     Cluster,
     engines_of,
     kill,
     open_cluster_shop,
     open_host,
 )
+from tests.cluster.lan import Lan, lan
 from tests.composing import Shop, eventually, make_talk, names
 
 SLOW = EngineSpec("dubarr_watch.engines.fakes:FakeSynthesizer", {"delay_s": 1.5})
@@ -89,7 +93,7 @@ def test_what_a_killed_worker_did_is_done_by_another_and_published_once(
             victim = whose_turn(first, second)
             engines = engines_of(victim)
             kill(victim)
-            run.result(timeout=60)
+            run.result(timeout=180)
         assert_dubbed_once(shop, film, job.id)
         eventually(lambda: not any(map(running, engines)), "no engine outlives its worker")
         assert [one.machine for one in lost] == [os.uname().nodename]
@@ -133,12 +137,61 @@ def test_a_worker_that_is_silent_loses_its_lease_and_what_it_says_later_is_disca
             run = pool.submit(speak, host, folder, 2)
             eventually(lambda: engines_of(first) and engines_of(second), "both are busy")
             os.kill(first.pid, signal.SIGSTOP)  # its engine goes on and writes its file
-            takes = run.result(timeout=60)
+            takes = run.result(timeout=180)
         assert [one.exists() for one in takes] == [True, True]
         seen = {one: (one.stat().st_ino, one.read_bytes()) for one in takes}
         os.kill(first.pid, signal.SIGCONT)
-        first.wait(timeout=30)  # it finds out that nobody knows it any more, and ends
+        first.wait(timeout=180)  # it finds out that nobody knows it any more, and ends
         assert {one: (one.stat().st_ino, one.read_bytes()) for one in takes} == seen
+
+
+@pytest.fixture
+def network() -> Iterator[Lan]:
+    """Two machines, each in a network of its own."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("only root makes networks, with `ip`")
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(lan(2))
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"this machine makes no networks: {error.stderr.decode().strip()}")
+        yield found
+
+
+def test_what_a_worker_does_whose_network_is_cut_is_done_by_another_and_published_once(
+    network: Lan, tmp_path: Path
+) -> None:
+    """Nobody is told that it is gone; its lease runs out, and what it says later is discarded."""
+    with Cluster(tmp_path) as cluster:
+        cluster.host = network.address
+        cluster.start_scheduler()
+        workers = [cluster.start_worker(wait=False, prefix=network.prefix(n)) for n in range(2)]
+        lost: list[Member] = []
+        with open_cluster_shop(tmp_path / "daemon", cluster, on_lost=lost.append) as shop:
+            eventually(lambda: len(shop.host.crew.members) == 2, "both", START_S)
+            shop.use(synthesizer={"delay_s": 0.4})
+            film = make_talk(shop.videos / "Film.mkv", 30.0)
+            job = shop.enqueue(film, "es")
+            with ThreadPoolExecutor(1) as pool:
+                run = pool.submit(shop.run, job)
+                eventually(lambda: shop.store.jobs.get(job.id).stage == "synthesize", "it speaks")
+                victim = whose_turn(*workers)
+                network.cut(workers.index(victim))
+                run.result(timeout=180)
+            assert_dubbed_once(shop, film, job.id)
+            made = track_of(film)
+            eventually(lambda: len(shop.host.crew.members) == 1, "one is gone")
+            assert len(lost) == shop.host.crew.lost == 1
+            assert victim.poll() is None
+            network.join(workers.index(victim))
+            victim.wait(timeout=180)  # nobody knows it any more, and whoever watches it starts anew
+            assert_dubbed_once(shop, film, job.id)
+            assert track_of(film) == made
+
+
+def track_of(film: Path) -> tuple[int, bytes]:
+    track = film.with_name("Film.Dubarr.es.mka")
+    return track.stat().st_ino, track.read_bytes()
 
 
 def test_more_workers_are_wanted_while_there_is_work_for_them(
@@ -155,7 +208,7 @@ def test_more_workers_are_wanted_while_there_is_work_for_them(
             second = cluster.start_worker()
             eventually(lambda: engines_of(second), "the second has work")
             assert not run.done()
-            assert len(run.result(timeout=60)) == 12
+            assert len(run.result(timeout=180)) == 12
         assert first.poll() is None
         eventually(lambda: host.crew.wanted == 0, "nothing is to do any more")
 

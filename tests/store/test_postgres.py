@@ -140,3 +140,45 @@ def test_a_null_byte_in_a_reason_is_kept_as_an_escape(url: SecretStr) -> None:
     with Store.open(url) as store:
         store.videos.set_note(a_video(store).id, "a\0b")
         assert store.videos.get(a_video(store).id).note == "a\\x00b"
+
+
+def test_the_next_of_many_jobs_is_found_without_sorting_them(
+    url: SecretStr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the server has counted its rows, and after."""
+    with Store.open(url) as store:
+        queue_more(store, a_job(store).id, 5000)
+        server, asked = store._database._server, list[tuple[str, object]]()  # type: ignore[attr-defined]
+        run = server.execute_sql
+
+        def watched(sql: str, values: object = None) -> object:
+            asked.append((sql, values))
+            return run(sql, values)
+
+        for _ in range(2):
+            monkeypatch.setattr(server, "execute_sql", watched)
+            assert store.jobs.claim("me") is not None
+            monkeypatch.undo()
+            questions = [(sql, values) for sql, values in asked if "ORDER BY" in sql]
+            assert len(questions) == 2
+            for sql, values in questions:
+                plan = "\n".join(row[0] for row in run(f"EXPLAIN {sql}", values))
+                assert "jobs_next" in plan, plan
+                assert "Sort" not in plan, plan
+            asked.clear()
+            store._database.rows("ANALYZE jobs")
+
+
+def queue_more(store: Store, job_id: int, count: int) -> None:
+    """Queue copies of a job."""
+    columns = ", ".join(
+        name
+        for (name,) in store._database.rows(
+            "SELECT column_name::text FROM information_schema.columns"
+            " WHERE table_name = 'jobs' AND column_name <> 'id'"
+        )
+    )
+    store._database.execute(
+        f"INSERT INTO jobs ({columns}) SELECT {columns} FROM jobs, generate_series(1, ?)"
+        " WHERE id = ?", count, job_id,
+    )  # fmt: skip
