@@ -8,7 +8,7 @@ from typing import Any
 
 from dubarr_watch.store.database import Database
 from dubarr_watch.store.fields import utc_now
-from dubarr_watch.store.models import Story, Term
+from dubarr_watch.store.series_models import Story, Term
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ import peewee
 from dubarr_watch.store.fields import FlagField, PathField, TextField, TimeField
 
 
-class _Row(peewee.Model):
+class Row(peewee.Model):
+    """A row of any table."""
+
     @classmethod
     def put(cls, **values: Any) -> Any:
         """Return the query that inserts a row, in place of one with the same key."""
@@ -20,7 +22,7 @@ class _Row(peewee.Model):
         return cls.insert(**values).on_conflict(conflict_target=key, preserve=others)
 
 
-class Meta(_Row):
+class Meta(Row):
     """Small values by name."""
 
     key: Any = TextField(primary_key=True)
@@ -30,7 +32,7 @@ class Meta(_Row):
         table_name = "meta"
 
 
-class Video(_Row):
+class Video(Row):
     """A video; `state` is what it was when it was first seen, `missing` whether it is gone now.
 
     `search` is `fields.search_text` of its path, `audio` the languages that are in it.
@@ -52,7 +54,7 @@ class Video(_Row):
         table_name = "videos"
 
 
-class Request(_Row):
+class Request(Row):
     """What a marker or a person asked for."""
 
     id: Any = peewee.AutoField()
@@ -71,7 +73,7 @@ class Request(_Row):
         table_name = "requests"
 
 
-class Job(_Row):
+class Job(Row):
     """A job, by `rank`, then `place` or id; `owner` runs it; `checkpoints` it had at its start."""
 
     id: Any = peewee.AutoField()
@@ -103,7 +105,7 @@ class Job(_Row):
         table_name = "jobs"
 
 
-class Stage(_Row):
+class Stage(Row):
     """A finished step of a job."""
 
     job_id: Any = peewee.IntegerField()
@@ -119,7 +121,7 @@ class Stage(_Row):
         primary_key = peewee.CompositeKey("job_id", "stage", "language")
 
 
-class Line(_Row):
+class Line(Row):
     """A synthesized line of a job."""
 
     job_id: Any = peewee.IntegerField()
@@ -133,7 +135,7 @@ class Line(_Row):
         primary_key = peewee.CompositeKey("job_id", "language", "index")
 
 
-class Track(_Row):
+class Track(Row):
     """A track that a job made."""
 
     job_id: Any = peewee.IntegerField()
@@ -146,7 +148,7 @@ class Track(_Row):
         primary_key = peewee.CompositeKey("job_id", "path", "language")
 
 
-class Result(_Row):
+class Result(Row):
     """How one language of a job ended."""
 
     job_id: Any = peewee.IntegerField()
@@ -162,7 +164,7 @@ class Result(_Row):
         primary_key = peewee.CompositeKey("job_id", "language")
 
 
-class Output(_Row):
+class Output(Row):
     """A file that we published; stays when its job is forgotten, since the file does too."""
 
     path: Any = PathField(primary_key=True)
@@ -178,7 +180,7 @@ class Output(_Row):
         table_name = "outputs"
 
 
-class Notification(_Row):
+class Notification(Row):
     """A push message."""
 
     id: Any = peewee.AutoField()
@@ -193,7 +195,7 @@ class Notification(_Row):
         table_name = "notifications"
 
 
-class Lease(_Row):
+class Lease(Row):
     """A lease of GPU memory; stays when its job is forgotten, for the post-mortem."""
 
     owner: Any = TextField()
@@ -217,7 +219,7 @@ class Lease(_Row):
         primary_key = peewee.CompositeKey("owner", "number")
 
 
-class Need(_Row):
+class Need(Row):
     """The most that an engine and model were seen to hold on devices of a name."""
 
     model: Any = TextField()
@@ -230,7 +232,7 @@ class Need(_Row):
         primary_key = peewee.CompositeKey("model", "device_name")
 
 
-class Inbox(_Row):
+class Inbox(Row):
     """A webhook's payload; empty once it is worked off."""
 
     id: Any = peewee.AutoField()
@@ -247,7 +249,7 @@ class Inbox(_Row):
         table_name = "inbox"
 
 
-class Spoken(_Row):
+class Spoken(Row):
     """What a neighbour says that a file speaks."""
 
     path: Any = PathField(primary_key=True)
@@ -257,74 +259,7 @@ class Spoken(_Row):
         table_name = "spoken"
 
 
-class Term(_Row):
-    """What a name or word is called in the dubs of a series or film."""
-
-    scope: Any = TextField()
-    language: Any = TextField()
-    key: Any = TextField()
-    source: Any = TextField()
-    spoken: Any = TextField()
-    by_person: Any = FlagField()
-    decided_at: Any = TimeField()
-
-    class Meta:
-        table_name = "terms"
-        primary_key = peewee.CompositeKey("scope", "language", "key")
-
-
-class Story(_Row):
-    """What an episode of a series told."""
-
-    scope: Any = TextField()
-    language: Any = TextField()
-    season: Any = peewee.IntegerField()
-    episode: Any = peewee.IntegerField()
-    context: Any = TextField()
-
-    class Meta:
-        table_name = "stories"
-        primary_key = peewee.CompositeKey("scope", "language", "season", "episode")
-
-
-class Person(_Row):
-    """Somebody who was heard in one video or more."""
-
-    id: Any = peewee.AutoField()
-
-    class Meta:
-        table_name = "people"
-
-
-class Appearance(_Row):
-    """What a person sounds like in one video, where they are the speaker of a number."""
-
-    video: Any = peewee.ForeignKeyField(Video, column_name="video_id", lazy_load=False)
-    speaker: Any = peewee.IntegerField()
-    person: Any = peewee.ForeignKeyField(Person, column_name="person_id", lazy_load=False)
-    model: Any = TextField()
-    seconds: Any = peewee.FloatField()
-    print: Any = peewee.BlobField()
-
-    class Meta:
-        table_name = "appearances"
-        primary_key = peewee.CompositeKey("video", "speaker")
-
-
-class Casting(_Row):
-    """Which voice of an engine speaks for a person in a language."""
-
-    person: Any = peewee.ForeignKeyField(Person, column_name="person_id", lazy_load=False)
-    language: Any = TextField()
-    engine: Any = TextField()
-    voice: Any = TextField()
-
-    class Meta:
-        table_name = "castings"
-        primary_key = peewee.CompositeKey("person", "language", "engine")
-
-
 TABLES: tuple[type[peewee.Model], ...] = (
     Meta, Video, Request, Job, Stage, Line, Track, Result, Output, Notification,
-    Lease, Need, Inbox, Spoken, Term, Story, Person, Appearance, Casting,
+    Lease, Need, Inbox, Spoken,
 )  # fmt: skip

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dubarr_watch.store.database import Database
-from dubarr_watch.store.models import Appearance, Casting, Person, Video
+from dubarr_watch.store.models import Video
+from dubarr_watch.store.series_models import Appearance, Casting, Person
 
 
 @dataclass(frozen=True, slots=True)
