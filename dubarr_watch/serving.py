@@ -48,6 +48,7 @@ def open_page(settings: Settings) -> Iterator[Serve]:
             with ExitStack() as ending:
                 ending.callback(desk.tasks.close, TASKS_STOP_S)
                 ending.enter_context(Server(guarded(app, desk), listening, app.state.wire.stop))
+                desk.jobs.resume()
                 log.info("page", address=f"{shown_address(listening)}{settings.url_base}")
                 if settings.has_default_password:
                     note = "API_PASS is unset or still admin: only this machine itself is let in"

@@ -210,7 +210,16 @@ def _one_index_less(database: Database) -> None:
     database.execute("DROP INDEX jobs_queue")
 
 
+def _redos(database: Database) -> None:
+    database.execute(
+        """CREATE TABLE redos (
+            job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+            language TEXT NOT NULL, line_index INTEGER NOT NULL, text TEXT,
+            attempts INTEGER NOT NULL, PRIMARY KEY (job_id, language, line_index))"""
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_release, _leases, _checkpoints_at_start, _neighbours, _browsing, _glossary,
-    _people, _order, _claims, _next_first, _one_index_less,
+    _people, _order, _claims, _next_first, _one_index_less, _redos,
 )  # fmt: skip

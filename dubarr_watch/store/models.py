@@ -259,7 +259,21 @@ class Spoken(Row):
         table_name = "spoken"
 
 
+class Redo(Row):
+    """A line of a job that somebody asked to make anew; `attempts` were begun and never ended."""
+
+    job: Any = peewee.ForeignKeyField(Job, column_name="job_id", lazy_load=False)
+    language: Any = TextField()
+    line_index: Any = peewee.IntegerField()
+    text: Any = TextField(null=True)
+    attempts: Any = peewee.IntegerField()
+
+    class Meta:
+        table_name = "redos"
+        primary_key = peewee.CompositeKey("job", "language", "line_index")
+
+
 TABLES: tuple[type[peewee.Model], ...] = (
     Meta, Video, Request, Job, Stage, Line, Track, Result, Output, Notification,
-    Lease, Need, Inbox, Spoken,
+    Lease, Need, Inbox, Spoken, Redo,
 )  # fmt: skip

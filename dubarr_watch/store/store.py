@@ -28,6 +28,7 @@ from dubarr_watch.store.opening import opened
 from dubarr_watch.store.outputs import Outputs
 from dubarr_watch.store.people import People
 from dubarr_watch.store.recovery import Recovery
+from dubarr_watch.store.redos import Redos
 from dubarr_watch.store.requests import Requests
 from dubarr_watch.store.roles import Roles
 from dubarr_watch.store.spoken import SpokenLanguages
@@ -62,6 +63,7 @@ class Store:
         inbox: What neighbours told us, and what became of it.
         spoken: What they say that files speak.
         glossary: What names and terms are called in dubs of a series.
+        redos: Lines that are to be made anew.
     """
 
     def __init__(self, database: Database) -> None:
@@ -87,6 +89,7 @@ class Store:
         self.inbox = InboxRows(database)
         self.glossary = Glossary(database)
         self.spoken = SpokenLanguages(database)
+        self.redos = Redos(database)
 
     @classmethod
     def open(

@@ -11,7 +11,7 @@ from queue import Queue
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from dubarr_watch.errors import WrongUsage
+from dubarr_watch.errors import StoreUnreachable, WrongUsage
 from dubarr_watch.store.records import JobState
 from tests.chromium import NEEDS_CHROMIUM, PHONE, open_browser
 from tests.composing import eventually, make_silence, make_talk
@@ -423,6 +423,46 @@ class TestMachine:
             expect(page.locator("#webhooks")).to_contain_text("None so far")
             site.shop.store.inbox.add([("Radarr", "Download", "{}")])
             expect(page.locator("#webhooks li")).to_contain_text("Radarr Download")
+
+
+class TestGrownOld:
+    """What cannot be brought up to date stays as it is, and says so once."""
+
+    @pytest.fixture
+    def site(self, tmp_path: Path) -> Iterator[Site]:
+        with open_site(tmp_path) as made:
+            made.shop.enqueue(make_talk(made.shop.videos / "Film.mkv"))
+            yield made
+
+    def test_while_the_database_does_not_answer_and_no_longer(
+        self, browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def page_of(**asked: object) -> None:
+            raise StoreUnreachable("The database does not answer.")
+
+        with opened(browser, site.url, USER, PASSWORD, may_fail=["503"]) as page:
+            page.goto("/library")
+            ready(page)
+            old = page.get_by_role("alert").filter(has_text="What you see may be old")
+            with monkeypatch.context() as broken:
+                broken.setattr(site.desk.videos, "page", page_of)
+                for _ in range(2):
+                    with page.expect_response(lambda answer: answer.status == 503):
+                        site.desk.tell("video", "1")
+                expect(old).to_have_count(1)
+                expect(old).to_contain_text("(503)")
+                expect(page.locator("#videos")).to_contain_text("Film.mkv")
+            expect(old).to_have_count(0)
+
+    def test_once_what_is_shown_is_gone(self, browser: Browser, site: Site) -> None:
+        with opened(browser, site.url, USER, PASSWORD, may_fail=["404"]) as page:
+            page.goto("/jobs/1")
+            ready(page)
+            site.post("/api/v1/jobs/1/cancel")
+            expect(page.locator("main")).to_contain_text("Cancelled")
+            site.client.delete("/api/v1/jobs/1").raise_for_status()
+            site.desk.tell("task", '{"id": 1}')
+            expect(page.get_by_role("alert")).to_contain_text("This is not there any more.")
 
 
 class TestElsewhere:

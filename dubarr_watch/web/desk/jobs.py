@@ -7,20 +7,34 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
+import structlog
+
 from dubarr_watch.dubbing.keeping import nobody_at
 from dubarr_watch.dubbing.leftovers import remove_work
 from dubarr_watch.dubbing.redoing import language_to_redo
-from dubarr_watch.errors import CannotDub, IllegalTransition, NotInStore, WrongUsage
+from dubarr_watch.errors import (
+    CannotDub,
+    IllegalTransition,
+    JobCancelled,
+    NotInStore,
+    WrongUsage,
+)
 from dubarr_watch.languages import parse_language
 from dubarr_watch.library.arrival import Arrival
 from dubarr_watch.library.asking import Asking
 from dubarr_watch.media import probe
 from dubarr_watch.settings import Settings
 from dubarr_watch.store.records import JobOptions, JobState, Priority, VideoRecord, VideoState
+from dubarr_watch.store.redos import RedoRecord
 from dubarr_watch.store.store import Store
 from dubarr_watch.web import shapes, shaping
 from dubarr_watch.web.desk.tasks import Task, Tasks
 from dubarr_watch.web.works import Works
+
+log = structlog.get_logger(__name__)
+
+MOST_ATTEMPTS = 3
+"""To make a line anew, where the program ends each time without being asked to."""
 
 
 class Insight(StrEnum):
@@ -203,7 +217,7 @@ class JobDesk:
         return found
 
     def redo(self, job_id: int, language: str, index: int, text: str | None) -> Task:
-        """Begin to make a line anew.
+        """Begin to make a line anew; also after a restart, when the program ends before it is made.
 
         Raises:
             IllegalTransition: The job has not ended, or this line is being made anew just now.
@@ -214,10 +228,51 @@ class JobDesk:
         if text is not None and not text.strip():
             raise WrongUsage("An empty text cannot be spoken.", hint="Leave the text out.")
 
-        def work(report: Callable[[str, float], None]) -> None:
-            self._works.redo(job, spoken, index, text, report)
+        asked = RedoRecord(job_id, spoken.code, index, text, attempts=0)
+        return self._begin(asked, first=lambda: self._store.redos.ask(*_line(asked), text))
 
-        return self._tasks.start("redo", f"{job_id}/{spoken.code}/{index}", work)
+    def resume(self) -> None:
+        """Begin to make the lines that were to be made when the program ended."""
+        for asked in self._store.redos.open():
+            about = {"job": asked.job_id, "language": asked.language, "line": asked.line}
+            if not (self._settings.work_dir / str(asked.job_id)).is_dir():
+                log.warning("line not made anew", **about, note="nothing of its job is kept here")
+                continue
+            try:
+                self._begin(asked)
+            except IllegalTransition as error:
+                log.warning("line not made anew yet", **about, error=error)
+            else:
+                log.info("line is made anew after all", **about)
+
+    def _begin(self, asked: RedoRecord, *, first: Callable[[], None] = lambda: None) -> Task:
+        redos, line = self._store.redos, _line(asked)
+
+        def work(report: Callable[[str, float], None]) -> None:
+            try:
+                if asked.attempts >= MOST_ATTEMPTS:
+                    raise CannotDub(
+                        f"The program ended {asked.attempts} times while it made this line.",
+                        hint="Look into its log for why, then ask for the line again.",
+                    )
+                redos.begin(*line)
+                job, language = self._store.jobs.get(asked.job_id), parse_language(asked.language)
+                self._works.redo(job, language, asked.line, asked.text, report)
+            except JobCancelled as error:
+                redos.give_back(*line)
+                error.hint = "It is made when the program runs again."
+                raise
+            except BaseException:
+                redos.settle(*line)
+                raise
+            redos.settle(*line)
+
+        about = "/".join(map(str, line))
+        return self._tasks.start("redo", about, work, first=first)
+
+
+def _line(asked: RedoRecord) -> tuple[int, str, int]:
+    return asked.job_id, asked.language, asked.line
 
 
 def _content(artifact: Path) -> object:

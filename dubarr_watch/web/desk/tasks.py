@@ -31,7 +31,7 @@ _UNDER_WAY = ("waiting", "running")
 
 
 class Task(BaseModel):
-    """Something under way, or how it ended; forgotten when the program ends."""
+    """Something under way, or how it ended."""
 
     id: int
     kind: str = Field(description="pull or redo")
@@ -72,8 +72,16 @@ class Tasks:
         self._asked_to_stop = stopping
         self._closing = threading.Event()
 
-    def start(self, kind: str, about: str, work: Work) -> Task:
+    def start(
+        self, kind: str, about: str, work: Work, *, first: Callable[[], None] = lambda: None
+    ) -> Task:
         """Start something as soon as nothing else of its kind is being done.
+
+        Args:
+            kind: Of one kind, one is done at a time.
+            about: What it is done to.
+            work: Does it.
+            first: Called before it can begin, once it is sure that it will.
 
         Raises:
             IllegalTransition: Somebody asked for the same already, or too much waits.
@@ -85,6 +93,7 @@ class Tasks:
             waiting = self._waiting.setdefault(kind, deque())
             if len(waiting) >= MOST_WAITING:
                 raise IllegalTransition(f"{len(waiting)} of these wait already.", hint="Wait.")
+            first()
             task = Task(id=next(self._numbers), kind=kind, about=about, state="waiting", step="",
                         progress=0, started_at=datetime.now(UTC))  # fmt: skip
             self._tasks[task.id] = task

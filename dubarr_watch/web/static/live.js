@@ -1,13 +1,14 @@
 // One stream of events; regions that an event is about are fetched anew and put in place.
 import { morph } from "./morph.js";
-import { say } from "./tell.js";
+import { say, tell } from "./tell.js";
 
 export const base = document.documentElement.dataset.base;
 const offline = document.getElementById("offline");
 const LOST_MS = 3000, AGAIN_MS = 5000, PAUSE_MS = 300, OFTEN_MS = 4000;
 const ends = { done: "is dubbed", done_with_warnings: "is dubbed, with lines to check", failed: "failed", cancelled: "was cancelled", skipped: "was skipped" };
+const reasons = { 401: "You are not logged in any more: load the page anew.", 403: "You are not let in any more: load the page anew.", 404: "This is not there any more." };
 const states = new Map();
-let wanted = new Set(), timer = 0, fetching = false, lost = 0, held = 0;
+let wanted = new Set(), timer = 0, fetching = false, lost = 0, held = 0, notice = null;
 
 /** Fetch all regions of this page, or those that are named, and put them in place. */
 export async function refresh(names = all()) {
@@ -18,13 +19,25 @@ export async function refresh(names = all()) {
   fetching = true;
   try {
     const answer = await fetch(location.href, { headers: { "X-Regions": now.join(" "), Accept: "text/html" } });
-    if (answer.ok) place(await answer.text());
+    if (answer.ok) {
+      place(await answer.text());
+      notice?.remove();
+      notice = null;
+    } else {
+      grewOld(answer.status, now);
+    }
   } catch {
     return;  // the stream tells whether the connection is lost
   } finally {
     fetching = false;
   }
   if (wanted.size) later();
+}
+
+// What is shown is left as it is, with a word about it; what may pass is tried again.
+function grewOld(status, names) {
+  notice ||= tell(`${reasons[status] || `dubarr-watch answered with an error (${status}); its log says why.`} What you see may be old.`, true);
+  if (status >= 500 || status === 429) setTimeout(() => refresh(names), AGAIN_MS);
 }
 
 /** Put regions in place only after `release` was called as often as `hold`. */

@@ -9,7 +9,7 @@ export function say(words) {
   setTimeout(() => { told.textContent = words; }, 50);
 }
 
-/** Show words in a corner; what went wrong stays until it is closed. */
+/** Show words in a corner, and return them; what went wrong stays until it is closed or removed. */
 export function tell(words, wrong = false) {
   const toast = document.createElement("div"), text = document.createElement("span"), close = document.createElement("button");
   toast.className = wrong ? "toast bad" : "toast";
@@ -23,6 +23,7 @@ export function tell(words, wrong = false) {
   toast.append(text, close);
   toasts.append(toast);
   if (!wrong) setTimeout(() => toast.remove(), SHOWN_MS);
+  return toast;
 }
 
 /** Return a problem's words, whatever answered. */
