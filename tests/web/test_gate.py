@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
 import itertools
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -18,7 +20,9 @@ from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from dubarr_watch.web import credentials
 from dubarr_watch.web.app import guarded
+from dubarr_watch.web.credentials import Shown
 from dubarr_watch.web.throttle import (
     FREE_FAILURES,
     LONGEST_WAIT_S,
@@ -378,6 +382,28 @@ class TestCredentials:
                 assert file.stat().st_mode & 0o777 == 0o600
         assert keys[0] == keys[1]
         assert len(keys[0]) == 32
+
+    def test_wrong_ones_are_compared_in_a_time_that_tells_nothing(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All of both, whatever is wrong, as 32 bytes each and by what the library has for that."""
+        compared = list[tuple[int, int]]()
+
+        def compare(one: bytes, other: bytes) -> bool:
+            compared.append((len(one), len(other)))
+            return hmac.compare_digest(one, other)
+
+        monkeypatch.setattr(credentials, "hmac", SimpleNamespace(compare_digest=compare))
+        check = site.desk.credentials.check
+        for user, password in (("", ""), (USER, ""), ("", PASSWORD), (USER, PASSWORD[:-1]),
+                               ("x" * 9000, PASSWORD), (USER, "x" * 9000)):  # fmt: skip
+            compared.clear()
+            assert check(basic(user, password)) is Shown.WRONG
+            assert compared == [(32, 32), (32, 32)], (user, password)
+        for key in ("", "x", site.desk.credentials.api_key[:-1]):
+            compared.clear()
+            assert check({"x-api-key": key}) is Shown.WRONG
+            assert compared == [(32, 32)], key
 
     def test_a_password_may_hold_anything(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         for password in ("pass:word", "Grüße ☕", " a b "):
