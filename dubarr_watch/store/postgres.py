@@ -149,8 +149,10 @@ class PostgresServer(Database):
 
     def version(self, *, newest: int) -> int:
         """See `Database`."""
+        # In this order: it may be made between the two, all tables at once.
+        tables = self.rows("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1")
         if self.rows("SELECT to_regclass('meta')")[0][0] is None:
-            if self.rows("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1"):
+            if tables:
                 raise _somebody_else_s()
             return 0
         found = self.rows("SELECT value FROM meta WHERE key = ?", _SCHEMA)

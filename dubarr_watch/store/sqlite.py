@@ -148,20 +148,20 @@ class SqliteFile(Database):
 
     def version(self, *, newest: int) -> int:
         """See `Database`."""
+        # In this order: it may be made between the two, tables and version at once.
+        holds_tables = bool(self.rows("SELECT 1 FROM sqlite_master LIMIT 1"))
         version = int(self.rows("PRAGMA user_version")[0][0])
         if version > newest:
             raise StoreTooNew(
                 told_too_new(version, newest),
                 hint="Run the newer dubarr-watch again, or restore the copy that it made beside "
-                "the database before it changed it (its name ends in .bak).",
-                path=self.path,
-            )
-        if version == 0 and self.rows("SELECT 1 FROM sqlite_master LIMIT 1"):
+                "the database before it changed it (its name ends in .bak).", path=self.path,
+            )  # fmt: skip
+        if version == 0 and holds_tables:
             raise StoreCorrupt(
                 "The file is a database, but not one of dubarr-watch.",
-                hint="Move it away; a new one is made at the next start.",
-                path=self.path,
-            )
+                hint="Move it away; a new one is made at the next start.", path=self.path,
+            )  # fmt: skip
         return version
 
     def set_version(self, version: int) -> None:

@@ -10,15 +10,19 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dubarr_watch.errors import NotWritable, StoreCorrupt, StoreError
 from dubarr_watch.store import Store
+from dubarr_watch.store.postgres import PostgresServer
 from dubarr_watch.store.reading import open_for_reading
+from dubarr_watch.store.sqlite import SqliteFile
 from tests.store.conftest import Where, a_job
 
 NOBODY = 65534
+LOOKS = ("user_version", "sqlite_master", "to_regclass", "pg_tables")
 
 CRASHING = """
 import os, signal, sys
@@ -53,6 +57,30 @@ def test_where_there_is_no_database_there_is_nothing(database: Path) -> None:
     """An onlooker makes none, nor its folder."""
     assert open_for_reading(database) is None
     assert not database.parent.exists()
+
+
+def test_one_that_is_made_between_two_looks_is_ours(
+    fresh: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An onlooker finds it empty and then filled; at no time is it somebody else's."""
+    kind = SqliteFile if isinstance(fresh, Path) else PostgresServer
+    rows, made = kind.rows, list[Store]()
+    if isinstance(fresh, Path):
+        fresh.parent.mkdir()
+        fresh.touch()
+
+    def and_then_it_is_made(self: Any, sql: str, *values: object) -> list[Any]:
+        found = rows(self, sql, *values)
+        if not made and any(name in sql for name in LOOKS):
+            monkeypatch.undo()
+            made.append(Store.open(fresh))
+            monkeypatch.setattr(kind, "rows", and_then_it_is_made)
+        return found
+
+    monkeypatch.setattr(kind, "rows", and_then_it_is_made)
+    with open_for_reading(fresh) or pytest.fail("nothing there") as onlooker:
+        assert onlooker.jobs.for_video(1) == []
+    made[0].close()
 
 
 def test_an_onlooker_sees_what_the_daemon_writes(store: Store, where: Where) -> None:
