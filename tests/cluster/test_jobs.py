@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import pytest
 import soundfile
 
 from dubarr_watch.cluster.divided import LONG_S
+from dubarr_watch.dubbing import hearing_back
+from dubarr_watch.dubbing.fitting import Outcome, Take
+from dubarr_watch.dubbing.hearing_back import Listener
 from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.store.records import JobState
 from tests.cluster.clusters import Cluster, open_cluster_shop, open_host
@@ -134,3 +138,36 @@ def test_a_long_recording_is_heard_in_ranges_by_all_workers_and_joined_in_order(
         log.count('"method": "hear"') for log in (cluster.log("worker-0"), cluster.log("worker-1"))
     ]
     assert all(ranges), ranges
+
+
+def test_takes_are_heard_back_by_all_workers_at_a_time_and_as_on_one_machine(
+    cluster: Cluster,
+    folder: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from dubarr_watch.engines.host import EngineHost
+    from dubarr_watch.settings import load_settings
+
+    monkeypatch.setattr(hearing_back, "_BATCH_S", 8.0)
+    home = folder / f"takes-{request.node.callspec.id}"
+    home.mkdir()
+    lengths_s = [2.0 + number % 3 for number in range(24)]
+    takes = [
+        Take(number, talk(home / f"{number}.wav", length_s), f"word {number}", "fake_es_anna",
+             length_s, 1, Outcome.OK)
+        for number, length_s in enumerate(lengths_s)
+    ]  # fmt: skip
+
+    def heard(host: EngineHost, kept: str, **job: int) -> dict[int, list[str]]:
+        opened = partial(host.engine, "transcriber", TRANSCRIBER, **job)
+        return Listener(opened, "es", "fake", home / kept).hear(takes)
+
+    expected = heard(EngineHost(load_settings(config_dir=tmp_path)), "here.json")
+    before = [cluster.log(f"worker-{number}").count('"method": "transcribe"') for number in (0, 1)]
+    with open_host(home, cluster) as host:
+        assert heard(host, "there.json", job=1) == expected
+    assert sum(map(len, expected.values())) > len(takes)
+    after = [cluster.log(f"worker-{number}").count('"method": "transcribe"') for number in (0, 1)]
+    assert all(now > was for was, now in zip(before, after, strict=True)), (before, after)
