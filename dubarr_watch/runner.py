@@ -19,6 +19,7 @@ from dubarr_watch.errors import (
     DiskFull,
     DubarrError,
     JobCancelled,
+    StoreUnreachable,
     VideoChanged,
     worth_another_try,
 )
@@ -29,6 +30,9 @@ from dubarr_watch.store.records import JobRecord, JobState, Priority
 from dubarr_watch.store.store import Store
 
 log = structlog.get_logger(__name__)
+
+AFTER_AWAY = "Went on after the database server did not answer."
+"""Why a job is queued again that did not fail."""
 
 _SAVE_EVERY_S = 1.0
 _CANCEL_CHECK_S = 0.5
@@ -85,8 +89,9 @@ class JobRunner:
     ) -> Ended:
         """Run a job and return how it ended; never raises for what happens to the job.
 
-        A full disk ends only the run: the job is queued again, to go on when there is space. One
-        whose video's disk went away waits for that.
+        A full disk, or a database server that does not answer, ends only the run: the job is queued
+        again, to go on when there is space, or an answer. One whose video's disk went away waits
+        for that.
 
         Args:
             job: Claimed by this process.
@@ -186,6 +191,9 @@ class JobRunner:
         if isinstance(error, VideoChanged) and self.is_away(job.video.path):
             reason = f"{AWAY} the video's folder is empty or gone. It goes on when it is back."
             again = self.store.jobs.requeue(job.id, reason, waiting=True, counted=False)
+            return Ended(again, None, seconds, error)
+        if isinstance(error, StoreUnreachable):  # for a moment: it can be written down again
+            again = self.store.jobs.requeue(job.id, AFTER_AWAY, waiting=self.park, counted=False)
             return Ended(again, None, seconds, error)
         if worth_another_try(error) and job.attempts < self.settings.max_attempts:
             log.info("job queued again", attempt=job.attempts, of=self.settings.max_attempts)

@@ -13,7 +13,7 @@ from contextlib import suppress
 import structlog
 
 from dubarr_watch.errors import ClaimLost, DiskFull, StoreUnreachable
-from dubarr_watch.runner import Ended, JobRunner
+from dubarr_watch.runner import AFTER_AWAY, Ended, JobRunner
 from dubarr_watch.space import SpaceGate
 from dubarr_watch.store.records import JobRecord
 from dubarr_watch.store.store import Store
@@ -145,21 +145,31 @@ class Workers:
             self._gate.close(error)
             return None
         except StoreUnreachable as error:  # the next look at the queue tries again
-            if not self._away:
-                self._away = True
-                log.warning("database_away", reason=error.message, hint=error.hint)
+            self._is_away(error)
             return None
+        self._is_back()
+        return job
+
+    def _is_away(self, error: StoreUnreachable) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("database_away", reason=error.message, hint=error.hint)
+
+    def _is_back(self) -> None:
         if self._away:
             self._away = False
             log.info("database_back")
-        return job
 
     def _run_job(self, job: JobRecord) -> None:
         try:
             ended = self._runner.run(job, should_stop=self._stopping.is_set)
         except DiskFull as error:
             self._gate.close(error)
-            self._put_back(job)
+            self._put_back(job, "Went on after a full disk.")
+            return
+        except StoreUnreachable as error:
+            self._is_away(error)
+            self._put_back(job, AFTER_AWAY)
             return
         if isinstance(ended.error, DiskFull):
             if self._gate.close(ended.error):
@@ -169,19 +179,22 @@ class Workers:
         self._on_end(ended)
         give_memory_back()
 
-    def _put_back(self, job: JobRecord) -> None:
+    def _put_back(self, job: JobRecord, reason: str) -> None:
         """Queue a job again of which nothing can be written down now, once that can be."""
         while not self._stopping.is_set():
             heard = self._bell.rung
             if self._gate.is_open():
                 try:
                     mine = self._store.under(job.id, job.token)
-                    mine.jobs.requeue(job.id, "Went on after a full disk.", counted=False)
+                    mine.jobs.requeue(job.id, reason, counted=False)
                 except DiskFull as error:
                     self._gate.close(error)
+                except StoreUnreachable as error:
+                    self._is_away(error)
                 except ClaimLost:
                     return
                 else:
+                    self._is_back()
                     return
             self._bell.wait(heard, self._poll_s)
 

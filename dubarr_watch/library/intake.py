@@ -182,6 +182,28 @@ class Library:
         self._hints.add(video)
         return request
 
+    def allow(
+        self,
+        video: Path,
+        languages: Sequence[str],
+        options: JobOptions,
+        lift: Callable[[], None],
+    ) -> None:
+        """Ask for a video that is forbidden until now; safe from any thread.
+
+        In this order, or it would be taken as any new video is; and nobody answers the request in
+        between, which would be that the video is not to be dubbed.
+
+        Args:
+            video: See `ask`.
+            languages: See `ask`.
+            options: See `ask`.
+            lift: Takes away what forbids it.
+        """
+        with self._answering:
+            self.ask(video, languages, options)
+            lift()
+
     def settle_requests(self) -> None:
         """Answer the markers whose jobs have all ended; safe from any thread."""
         with self._answering:

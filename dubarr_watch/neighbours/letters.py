@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from dubarr_watch.errors import WrongUsage, printable
@@ -139,16 +140,20 @@ class Letters:
                 return f"the tag nodub cannot be kept: {error.strerror}."
             self._library.look_at(forbidding)
             return "not to be dubbed."
-        if tagged.dub:  # kept before the marker goes, which would let it be taken as any other
-            self._library.ask(path, tagged.languages, JobOptions())
+        lift = partial(self._lift, forbidding)
+        if tagged.dub:
+            self._library.allow(path, tagged.languages, JobOptions(), lift)
+            return f"asked for {_names(tagged.languages)}."
+        lift()
+        self._library.look_at(path)
+        return "taken as every new video is."
+
+    def _lift(self, forbidding: Path) -> None:
+        """Take a `.nodub` away, if it is a tag's."""
         with suppress(OSError, UnicodeDecodeError):
             if forbidding.read_text(encoding="utf-8") == _BY_TAG:
                 forbidding.unlink()
                 self._library.look_at(forbidding)
-        if tagged.dub:
-            return f"asked for {_names(tagged.languages)}."
-        self._library.look_at(path)
-        return "taken as every new video is."
 
     def _wanted(self, what: Wanted, done: list[str], refused: list[str]) -> None:
         try:

@@ -127,6 +127,27 @@ class TestImports:
         assert not marker.exists()
         assert post.house.job(path).languages == ("de", "fr")
 
+    def test_nobody_answers_what_a_tag_asks_for_before_nodub_is_gone(
+        self, post: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever looks in that very moment would answer that it is not to be dubbed."""
+        path = post.make(NEW)
+        post.send("radarr_download", movie__tags=["nodub"])
+        post.house.pass_scans()
+        unlink = Path.unlink
+        looking = threading.Thread(target=post.library.settle_requests)
+
+        def unlink_later(file: Path, missing_ok: bool = False) -> None:
+            if file.name.endswith(".nodub"):
+                looking.start()
+                looking.join(0.5)
+            unlink(file, missing_ok)
+
+        monkeypatch.setattr(Path, "unlink", unlink_later)
+        post.send("radarr_download")
+        looking.join()
+        assert post.house.job(path).languages == ("de", "fr")
+
     def test_a_prohibition_of_the_user_s_stays(self, post: Post) -> None:
         path = post.make(NEW)
         marker = path.with_name(f"{path.name}.nodub")
