@@ -53,7 +53,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     folder = tmp_path_factory.mktemp("names")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with _phone() as (phone, pushed):
+    with a_phone() as (phone, pushed):
         program = Program(
             folder, API_HOST="127.0.0.1", API_PORT=str(port), API_PASS=PASSWORD,
             NOTIFY_URLS=f"json://127.0.0.1:{phone}", NOTIFY_DIGEST_SECONDS="0",
@@ -85,7 +85,7 @@ def _heard(pushed: list[str], stem: bytes) -> list[str]:
 
 
 @contextmanager
-def _phone() -> Iterator[tuple[int, list[str]]]:
+def a_phone() -> Iterator[tuple[int, list[str]]]:
     pushed: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

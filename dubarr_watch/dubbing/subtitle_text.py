@@ -51,6 +51,11 @@ _BYTE_ORDER_MARKS = (
 _BLANK_LINES = re.compile(r"\n{3,}")
 _TAG = re.compile(r"<(?:/?[a-zA-Z]|\d)[^<>\n]{0,200}>")
 _OVERRIDE = re.compile(r"\{[^{}]{0,2000}\}")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+# What turns the direction of writing, and what has no width; joiners belong to words.
+_INVISIBLE = re.compile(
+    r"[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 _BRACKETS = re.compile(r"\[[^\[\]]{0,300}\]|\([^()]{0,300}\)|（[^（）]{0,300}）|【[^【】]{0,300}】")
 _LABEL = re.compile(r"^[-–—\s]{0,5}([^\W\d_][^:!?…\n]{0,30})[:：](?=\s|$)")
 _DASH = re.compile(r"^\s{0,5}[-–—]{1,2}\s*(?=\S)")
@@ -188,7 +193,8 @@ def _sung(event: pysubs2.SSAEvent) -> str:
 
 
 def _bare(event: pysubs2.SSAEvent) -> str:
-    return html.unescape(_TAG.sub("", _OVERRIDE.sub("", event.plaintext)))
+    text = html.unescape(_TAG.sub("", _OVERRIDE.sub("", event.plaintext)))
+    return _INVISIBLE.sub("", _CONTROL.sub(" ", text))  # entities may name them, too
 
 
 def _spoken(event: pysubs2.SSAEvent) -> str:

@@ -483,3 +483,20 @@ class TestWriting:
             assert start < end
             assert 1 <= len(shown) <= 2
             assert all(len(row) <= MAX_LINE_CHARS for row in shown)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("a\x1b2Jb\x07c", "a 2Jb c"),
+        ("&#27;]0;owned&#7; d", "]0;owned d"),
+        ("e\N{RIGHT-TO-LEFT OVERRIDE}f\N{POP DIRECTIONAL FORMATTING}", "ef"),
+        ("g&#x202e;h\N{SOFT HYPHEN}i\N{ZERO WIDTH SPACE}j\ufeff", "ghij"),
+        ("می\N{ZERO WIDTH NON-JOINER}خواهم", "می\N{ZERO WIDTH NON-JOINER}خواهم"),
+        ("two\nrows", "two rows"),
+    ],
+)
+def test_what_is_neither_seen_nor_said_is_left_out(written: str, read: str) -> None:
+    """Control characters and what turns the direction of writing; joiners belong to words."""
+    found = parse_subtitles(f"1\n00:00:01,000 --> 00:00:02,000\n{written}\n".encode(), "fa")
+    assert [cue.text for cue in found.cues] == [read]
