@@ -34,12 +34,14 @@ class House:
         with Store.open(self.url) as store:
             return next(iter(store.jobs.for_video(1)), None)
 
-    def well(self) -> int:
+    def health(self) -> tuple[int, str]:
+        """Return the status and what is said of the database."""
         with client(self.program, self._port) as page:
             try:
-                return page.get("/health").status_code
+                answer = page.get("/health")
             except httpx.HTTPError:
-                return 0
+                return 0, ""
+            return answer.status_code, answer.json()["database"]["detail"]
 
     def logged(self, event: str) -> int:
         return self.program.log.read_text().count(f'"event": "{event}"')
@@ -70,7 +72,7 @@ def test_a_job_goes_on_once_the_server_is_back_and_no_attempt_is_counted(house: 
     before = house.takes()
     house.server.stop()
     eventually(lambda: house.logged("database_away") == 1, "it is noticed")
-    eventually(lambda: house.well() == 503, "it is told")
+    eventually(lambda: house.health() == (503, "The database server does not answer."), "told")
     assert house.program.daemon is not None
     assert house.program.daemon.poll() is None
     house.server.start()
@@ -81,7 +83,7 @@ def test_a_job_goes_on_once_the_server_is_back_and_no_attempt_is_counted(house: 
     assert (job.state, job.attempts) == (JobState.DONE, 1)
     after = house.takes()
     assert {name: after.get(name) for name in before} == before, "no line is spoken again"
-    eventually(lambda: house.well() == 200, "all is well again")
+    eventually(lambda: house.health() == (200, ""), "all is well again")
     assert "Film.Dubarr.es.mka" in names(house.program.videos)
 
 

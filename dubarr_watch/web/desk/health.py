@@ -8,7 +8,7 @@ import time
 import structlog
 from pydantic import BaseModel, Field
 
-from dubarr_watch.errors import DubarrError
+from dubarr_watch.errors import DubarrError, StoreUnreachable
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
 from dubarr_watch.web.works import Works
@@ -94,6 +94,8 @@ class HealthDesk:
             return _part(""), self._store.jobs.counts()
         except DubarrError as error:
             log.warning("database unwell", reason=error)
+            if isinstance(error, StoreUnreachable):  # its own words may name the server
+                return _part("The database server does not answer."), {}
             return _part(f"It cannot be written: {type(error).__name__}."), {}
 
 
