@@ -35,9 +35,10 @@ from dubarr_watch.media import Probe, probe
 from dubarr_watch.settings import load_settings
 from dubarr_watch.store.records import JobState
 from dubarr_watch.store.store import Store
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
 from tests.library.conftest import film, read_film
 from tests.programs import Program
+from tests.waiting import eventually
 
 RESULTS = Path(__file__).parent / "results"
 FILES_A_FOLDER = 5

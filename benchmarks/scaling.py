@@ -33,8 +33,9 @@ from dubarr_watch.store.records import JobOptions, JobState, VideoState
 from dubarr_watch.store.store import Store
 from tests.cluster.clusters import Cluster, kill, open_cluster_shop, open_host
 from tests.cluster.lan import lan
-from tests.composing import Shop, eventually, make_talk
+from tests.composing import Shop, make_talk
 from tests.store.server import running_server
+from tests.waiting import eventually
 
 GOALS = {2: 0.95, 4: 0.93, 8: 0.90}
 LINE_S = 2.0

@@ -30,9 +30,10 @@ import httpx
 import psutil
 
 from benchmarks.web_load import PASSWORD, Asker
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
 from tests.programs import Program
 from tests.store.test_browsing import fill
+from tests.waiting import eventually
 from tests.web.sites import open_site
 from tests.web.test_serving import free_port
 from tests.webhooks.conftest import golden

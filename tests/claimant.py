@@ -14,7 +14,8 @@ from typing import Any
 
 from dubarr_watch.dubbing import track_file
 from dubarr_watch.dubbing.publishing import Place, publish
-from tests.composing import eventually, open_shop
+from tests.composing import open_shop
+from tests.waiting import eventually
 
 LEASE_S = 0.2
 

@@ -8,7 +8,6 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import psutil
-import pytest
 from numpy.typing import NDArray
 
 from dubarr_watch.dubbing.pipeline import Pipeline
@@ -33,26 +31,8 @@ from dubarr_watch.store.owners import Owner
 from dubarr_watch.store.records import JobOptions, JobRecord, JobState, VideoRecord, VideoState
 from dubarr_watch.store.store import Store
 
-DEADLINE_S = 60.0
 TONE_HZ = 440.0
 """What the videos of these tests sound of; the fakes take it for speech."""
-
-
-def eventually(condition: Callable[[], Any], what: str = "", deadline_s: float = DEADLINE_S) -> Any:
-    """Return what a condition returns once it is true; fail when it never is.
-
-    A machine that stands still (a virtual one, moved or copied) makes nothing come true either:
-    of the time between two looks at most a second counts.
-    """
-    waited_s, looked_s = 0.0, time.monotonic()
-    while waited_s < deadline_s:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-        before_s, looked_s = looked_s, time.monotonic()
-        waited_s += min(1.0, looked_s - before_s)
-    pytest.fail(f"never came true: {what or condition}")
 
 
 def ffmpeg(*arguments: str | Path) -> bytes:

@@ -16,10 +16,13 @@ import psutil
 
 from dubarr_watch.store.reading import open_for_reading
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import eventually, living_below
+from tests.composing import living_below
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 STOP_S = 30.0
+MAX_STOP_S = 5.0
+"""What is promised; a container waits ten."""
 
 
 class Program:
@@ -94,12 +97,15 @@ class Program:
                 start_new_session=new_group,
             )
 
-    def end(self, number: signal.Signals) -> list[psutil.Process]:
-        """Send the daemon a signal, wait for its end, and return what it had started."""
+    def end(self, number: signal.Signals, within_s: float = STOP_S) -> list[psutil.Process]:
+        """Send the daemon a signal, wait for its end, and return what it had started.
+
+        Fails when it is not gone within some seconds, which count as in `eventually`.
+        """
         assert self.daemon is not None
-        below = living_below(psutil.Process(self.daemon.pid))
-        self.daemon.send_signal(number)
-        self.daemon.wait(STOP_S)
+        daemon, below = self.daemon, living_below(psutil.Process(self.daemon.pid))
+        daemon.send_signal(number)
+        eventually(lambda: daemon.poll() is not None, f"its end: {self.log}", within_s)
         return below
 
     def jobs(self) -> list[JobRecord]:

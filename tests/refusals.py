@@ -18,11 +18,12 @@ import psutil
 
 from dubarr_watch.engines.context import EngineContext
 from dubarr_watch.engines.llm.local import LocalLlmTranslator
-from tests.composing import eventually, make_talk, names
+from tests.composing import make_talk, names
 from tests.programs import ROOT, Program
 from tests.secrets_search import PAGES
 from tests.sidecar.process import TOKEN, Sidecar
 from tests.tiny.gguf import build_gguf
+from tests.waiting import eventually
 
 SIDECAR_PYTHON = ROOT / "tts_sidecar" / ".venv" / "bin" / "python"
 MODEL_PATHS = ("/props", "/slots", "/metrics", "/completion", "/v1/completions", "/v1/embeddings",

@@ -19,10 +19,11 @@ import httpx
 import psutil
 
 from dubarr_watch.settings import Settings
-from tests.composing import eventually, living_below, make_talk
+from tests.composing import living_below, make_talk
 from tests.engines.llm.llama_program import write_program
 from tests.programs import Program
 from tests.tiny.gguf import build_gguf
+from tests.waiting import eventually
 
 NAMES = [name for name, one in Settings.model_fields.items() if "SecretStr" in str(one.annotation)]
 """Every setting that holds one, of today and tomorrow."""

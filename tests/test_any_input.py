@@ -26,9 +26,9 @@ def test_any_bytes_are_read_or_refused_at_once(kind: str, data: st.DataObject) -
         | st.binary(max_size=20).map(lambda new: good[:at] + new + good[at + len(new) :])
         | st.integers(2, 200).map(lambda times: good[:at] * times)
     )
-    begun = time.monotonic()
+    begun = time.thread_time()
     take(kind, given_)
-    assert time.monotonic() - begun < LONGEST_S
+    assert time.thread_time() - begun < LONGEST_S
 
 
 @pytest.mark.parametrize("kind", SEEDS)
@@ -43,6 +43,6 @@ def test_what_is_known_to_be_odd_is_read_or_refused(kind: str) -> None:
                          ids=["brackets", "nested", "braces", "lines"])  # fmt: skip
 @pytest.mark.parametrize("kind", PARSERS)
 def test_much_of_it_takes_no_time(kind: str, data: bytes) -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     take(kind, data)
-    assert time.monotonic() - begun < 10 * LONGEST_S
+    assert time.thread_time() - begun < 10 * LONGEST_S

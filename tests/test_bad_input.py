@@ -16,17 +16,9 @@ import pytest
 from dubarr_watch.errors import NotWritable
 from dubarr_watch.media import probe
 from dubarr_watch.store.records import JobState
-from tests.composing import (
-    Shop,
-    eventually,
-    make_mute,
-    make_silence,
-    make_talk,
-    names,
-    open_shop,
-    sha256,
-)
+from tests.composing import Shop, make_mute, make_silence, make_talk, names, open_shop, sha256
 from tests.programs import Program
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from dubarr_watch.errors import ClaimLost
 from dubarr_watch.heartbeat import Heartbeat
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.store.records import JobState
-from tests.composing import Call, Shop, eventually, make_talk, names, open_shop
+from tests.composing import Call, Shop, make_talk, names, open_shop
+from tests.waiting import eventually
 
 
 @pytest.fixture

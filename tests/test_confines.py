@@ -20,7 +20,6 @@ from tests.composing import (
     TONE_HZ,
     Call,
     Shop,
-    eventually,
     ffmpeg,
     make_talk,
     names,
@@ -30,6 +29,7 @@ from tests.composing import (
     sound_of,
 )
 from tests.programs import Program
+from tests.waiting import eventually
 
 
 @pytest.fixture

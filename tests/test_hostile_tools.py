@@ -17,7 +17,8 @@ from dubarr_watch.errors import MediaError, NotAVideo, ToolMissing
 from dubarr_watch.media import asking, decode_samples, input_arguments, probe, probing, run_ffmpeg
 from dubarr_watch.media.tools import ffmpeg_path, ffprobe_path, tool_listing
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, living_below, make_talk, open_shop
+from tests.composing import living_below, make_talk, open_shop
+from tests.waiting import eventually
 
 KEY = "sk-made-up-for-this-test"
 Pretend = Callable[[str, str], Path]

@@ -19,7 +19,8 @@ from dubarr_watch.languages import Language, parse_language
 from dubarr_watch.runner import Ended
 from dubarr_watch.settings import Profile
 from dubarr_watch.store.records import JobState
-from tests.composing import DEADLINE_S, Call, Shop, make_talk, names, open_shop, sound_of, states
+from tests.composing import Call, Shop, make_talk, names, open_shop, sound_of, states
+from tests.waiting import DEADLINE_S
 
 SPANISH, FRENCH, GERMAN = map(parse_language, ("es", "fr", "de"))
 

@@ -17,11 +17,12 @@ from dubarr_watch.store import Store
 from dubarr_watch.store.owners import Owner
 from dubarr_watch.store.records import JobOptions, JobState
 from dubarr_watch.workshop import Workshop
-from tests.composing import eventually, make_talk, names
+from tests.composing import make_talk, names
 from tests.programs import Program
 from tests.store.conftest import a_video
 from tests.store.server import Emptied
 from tests.test_notify import Service
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 

@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
 import pytest
 
 from dubarr_watch import media
@@ -32,6 +32,8 @@ from dubarr_watch.media import (
     running,
     tools,
 )
+from tests.composing import living_below
+from tests.waiting import eventually
 
 HOSTILE = [
     b"-i.mkv", b"a:b.mkv", b"file:a.mkv", b"it's \"one\".mkv", b"line\nbreak.mkv", b"100%d.mkv",
@@ -357,13 +359,6 @@ def test_a_missing_ffmpeg_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_process_is_left_behind() -> None:
     """Whatever happened above, no child of this process is still running."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        listed = subprocess.run(
-            ["ps", "--ppid", str(os.getpid()), "-o", "comm="],
-            capture_output=True, text=True, check=False,
-        ).stdout  # fmt: skip
-        if "ff" not in listed:
-            return
-        time.sleep(0.1)
-    raise AssertionError(listed)
+    eventually(
+        lambda: not any("ff" in one.name() for one in living_below(psutil.Process())), "their end"
+    )

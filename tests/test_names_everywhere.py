@@ -20,8 +20,9 @@ import pytest
 
 from dubarr_watch.errors import printable
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
 from tests.programs import Program
+from tests.waiting import eventually
 
 LONGEST = 255 - len(".Dubarr.es.mka")
 STEMS = [

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page
 
 from dubarr_watch.dubbing.page import Sources, make_page
 from tests.chromium import DESK, NEEDS_CHROMIUM, PHONE, open_browser
-from tests.composing import eventually
 from tests.dubbing.test_page import EVIL, line, report, sources
+from tests.waiting import eventually
 
 __all__ = ["sources"]
 

@@ -18,17 +18,9 @@ from dubarr_watch.engines.fakes import Faults
 from dubarr_watch.errors import EngineCrashed
 from dubarr_watch.runner import Ended
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import (
-    Call,
-    Shop,
-    eventually,
-    living_below,
-    make_talk,
-    names,
-    open_shop,
-    states,
-)
+from tests.composing import Call, Shop, living_below, make_talk, names, open_shop, states
 from tests.engines.odd_engines import POISONED_S
+from tests.waiting import eventually
 
 _CANCEL = """
 import sys

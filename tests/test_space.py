@@ -18,8 +18,9 @@ from dubarr_watch.media import probe
 from dubarr_watch.space import SpaceGate
 from dubarr_watch.store.reading import open_for_reading
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import Shop, eventually, make_talk, names, open_shop
+from tests.composing import Shop, make_talk, names, open_shop
 from tests.programs import Program
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from dubarr_watch.store import Store
 from dubarr_watch.store.backups import copies
 from dubarr_watch.store.records import JobOptions, JobState, VideoState
 from dubarr_watch.upkeep import Upkeep
-from tests.library.conftest import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture

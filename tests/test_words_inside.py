@@ -13,9 +13,10 @@ import pytest
 
 from dubarr_watch.media import probe
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, ffmpeg, make_talk
+from tests.composing import ffmpeg, make_talk
 from tests.programs import Program
 from tests.test_names_everywhere import Told, a_phone, obeyed
+from tests.waiting import eventually
 
 PASSWORD = "made-up-for-words"
 SAID = (

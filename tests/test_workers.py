@@ -14,7 +14,8 @@ from dubarr_watch.errors import StoreError, StoreUnreachable
 from dubarr_watch.runner import Ended, JobRunner
 from dubarr_watch.store.records import JobRecord, JobState
 from dubarr_watch.workers import Bell, Workers
-from tests.composing import Shop, eventually, make_talk, open_shop
+from tests.composing import Shop, make_talk, open_shop
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from dubarr_watch.store.records import JobState
 from tests.cli.conftest import Call, Home
 from tests.cli.test_status import a_job
 from tests.cluster.clusters import SECRET, Cluster, end_all, free_port
-from tests.composing import eventually
 from tests.gpu.fake_driver import FIRST, SECOND, build
+from tests.waiting import eventually
 
 # Apprise imports it where Python still has it.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, make_mute, make_silence, make_talk, names, sha256
+from tests.composing import make_mute, make_silence, make_talk, names, sha256
 from tests.programs import Program
+from tests.waiting import eventually
 
 
 @pytest.fixture

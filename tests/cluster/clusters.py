@@ -19,7 +19,8 @@ from dubarr_watch.engines.crew import Member
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules
 from dubarr_watch.settings import Settings, load_settings
-from tests.composing import Shop, eventually, living_below, open_shop
+from tests.composing import Shop, living_below, open_shop
+from tests.waiting import eventually
 
 SECRET = "made-up-secret-of-a-test-cluster"
 START_S = 60.0

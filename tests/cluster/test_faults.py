@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -30,7 +29,8 @@ from tests.cluster.clusters import (
     open_host,
 )
 from tests.cluster.lan import Lan, lan
-from tests.composing import Shop, eventually, make_talk, names
+from tests.composing import Shop, make_talk, names
+from tests.waiting import eventually
 
 SLOW = EngineSpec("dubarr_watch.engines.fakes:FakeSynthesizer", {"delay_s": 1.5})
 
@@ -224,12 +224,10 @@ def test_a_cancelled_call_ends_its_engine_on_the_worker(cluster: Cluster, tmp_pa
         run = pool.submit(voice.synthesize, "hello", language="es", voice="fake_es_anna",
                           speed=1.0, target=tmp_path / "daemon" / "a.wav")  # fmt: skip
         eventually(lambda: engines_of(worker), "it speaks")
-        began = time.monotonic()
         cancelled.set()
         with pytest.raises(JobCancelled):
-            run.result(timeout=10)
+            run.result(timeout=30)  # half of what the line would take
         eventually(lambda: not engines_of(worker), "its engine ended", 10)
-        assert time.monotonic() - began < 10
 
 
 def test_what_a_daemon_asked_that_is_gone_ends_on_the_worker(

@@ -22,7 +22,7 @@ from dubarr_watch.errors import DubarrError, UserMustProvide
 from dubarr_watch.gpu.inventory import Gpu
 from dubarr_watch.settings import load_settings
 from tests.cluster.clusters import SECRET, Cluster, open_host
-from tests.composing import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from dubarr_watch.cluster.orders import SMALL_BYTES
 from dubarr_watch.engines.base import EngineSpec
 from tests.cluster.clusters import START_S, Cluster, open_host
 from tests.cluster.test_jobs import ELSEWHERE, TRANSCRIBER, talk
-from tests.composing import eventually
+from tests.waiting import eventually
 
 SEPARATOR = EngineSpec("dubarr_watch.engines.fakes:FakeSeparator")
 

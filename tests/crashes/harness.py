@@ -22,11 +22,12 @@ import psutil
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.store.reading import open_for_reading
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, living_below, make_talk, names
+from tests.composing import living_below, make_talk, names
 from tests.crashes.onlooker import wrong_with
 from tests.engines.llm.llama_program import write_program
-from tests.programs import ROOT, Program, drop_another
+from tests.programs import MAX_STOP_S, ROOT, Program, drop_another
 from tests.tiny.gguf import build_gguf
+from tests.waiting import eventually
 
 STEPS = ("created", "written", "verified", "synced", "asked", "named", "done")
 PUBLICATIONS = ("track", "subtitles", "mux")
@@ -80,7 +81,6 @@ class Harness:
         damage: What was found.
         videos: How many there were.
         published: Files that were looked at in the moment in which they got their final name.
-        stop_s: How long the last, ordinary stop took.
     """
 
     folder: Path
@@ -105,7 +105,6 @@ class Harness:
         self.videos = 0
         self._left = 0
         self.published = 0
-        self.stop_s = 0.0
 
     def run(self, kills: int) -> None:
         """Kill so often, let all jobs end, stop, and look at everything."""
@@ -131,9 +130,7 @@ class Harness:
                 self.kills[target] += 1
             self._running()
             self._all_ended()
-            asked_s = time.monotonic()
-            self._program.end(signal.SIGTERM)
-            self.stop_s = time.monotonic() - asked_s
+            self._program.end(signal.SIGTERM, MAX_STOP_S)
         self._look_at_the_end()
 
     def _running(self) -> None:

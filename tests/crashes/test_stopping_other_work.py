@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,13 @@ import pytest
 
 from dubarr_watch.media import ffmpeg_path, probe
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, living_below, make_talk, names, sha256
+from tests.composing import living_below, make_talk, names, sha256
 from tests.engines.hubserver import HubServer
 from tests.engines.test_catalog import hub_list
-from tests.programs import Program, all_gone, drop
+from tests.programs import MAX_STOP_S, Program, all_gone, drop
+from tests.waiting import eventually
 from tests.webhooks.test_daemon import client, free_port
 
-MAX_STOP_S = 5.0
 VIDEO_S = 12.0
 SLOW_MUX = """#!/bin/sh
 # ffmpeg, which takes as long as the video lasts to write it, while there is a file `slow`.
@@ -74,9 +73,7 @@ class House:
         """Ask it to stop, and look at how it does."""
         program = self.program
         assert program.daemon is not None
-        asked_s = time.monotonic()
-        below = program.end(signal.SIGTERM)
-        assert time.monotonic() - asked_s < MAX_STOP_S
+        below = program.end(signal.SIGTERM, MAX_STOP_S)
         assert program.daemon.returncode == 0
         assert all_gone(below)
         assert program.is_sound()
@@ -149,9 +146,7 @@ class TestPull:
     def stopped(self, program: Program, hub: HubServer) -> None:
         assert program.daemon is not None
         eventually(hub.hung.is_set, "pulling")
-        asked_s = time.monotonic()
-        program.end(signal.SIGTERM)
-        assert time.monotonic() - asked_s < MAX_STOP_S
+        program.end(signal.SIGTERM, MAX_STOP_S)
         assert program.daemon.returncode == 0, program.log.read_text()
         models = Path(program.environment["MODELS_DIR"])
         kept = models / ".pulling-small" / "model.bin.incomplete"
@@ -196,9 +191,7 @@ def test_stopped_while_it_copies_the_database(tmp_path: Path) -> None:
         for number in (signal.SIGKILL, signal.SIGTERM):
             program.start(module=f"tests.crashes.unhurried {tmp_path / 'models.toml'}")
             eventually(new, "half a copy")
-            asked_s = time.monotonic()
-            program.end(number)
-            assert time.monotonic() - asked_s < MAX_STOP_S
+            program.end(number, MAX_STOP_S)
             seen = halves()
         assert program.daemon is not None
         assert program.daemon.returncode == 0

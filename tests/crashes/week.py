@@ -34,8 +34,9 @@ from dubarr_watch.settings import Profile, Settings
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobState
 from dubarr_watch.upkeep import Upkeep
-from tests.composing import eventually, living_below, make_talk
+from tests.composing import living_below, make_talk
 from tests.programs import Program, drop_another
+from tests.waiting import eventually
 from tests.webhooks.test_daemon import client, free_port
 
 VIDEO_S = 2.0

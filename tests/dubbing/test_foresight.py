@@ -27,7 +27,8 @@ from dubarr_watch.engines.base import (
 from dubarr_watch.engines.fakes import FakeSynthesizer, FakeTranslator
 from dubarr_watch.engines.registry import specs_for
 from dubarr_watch.settings import Profile
-from tests.composing import Shop, eventually, make_talk, open_shop
+from tests.composing import Shop, make_talk, open_shop
+from tests.waiting import eventually
 
 VOICES = FakeSynthesizer().voices("es")
 CHAR_S = 0.06

@@ -16,8 +16,9 @@ import pytest
 
 from dubarr_watch.errors import DiskFull
 from dubarr_watch.store.records import JobState
-from tests.composing import Shop, eventually, make_talk, names, open_shop
+from tests.composing import Shop, make_talk, names, open_shop
 from tests.programs import Program
+from tests.waiting import eventually
 
 WORK, REPORTS, LIBRARY = "work", "reports", "videos"
 

@@ -32,8 +32,9 @@ from dubarr_watch.media import probe
 from dubarr_watch.settings import Profile, Settings, load_settings
 from dubarr_watch.store.reading import open_for_reading
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import eventually, ffmpeg, living_below, names, sha256, sound_of
+from tests.composing import ffmpeg, living_below, names, sha256, sound_of
 from tests.programs import Program, all_gone, drop
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(1500)]
 

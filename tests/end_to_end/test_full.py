@@ -19,6 +19,8 @@ import psutil
 import pytest
 import soundfile
 
+from tests.waiting import eventually
+
 pytest.importorskip("demucs", reason="needs the packages of the full profile: make full")
 pytest.importorskip("pyannote.audio", reason="needs the packages of the full profile: make full")
 
@@ -31,7 +33,7 @@ from dubarr_watch.media import probe
 from dubarr_watch.runner import Ended
 from dubarr_watch.settings import Profile, Settings, load_settings
 from dubarr_watch.store.records import JobOptions, JobState, VideoState
-from tests.composing import eventually, ffmpeg, living_below
+from tests.composing import ffmpeg, living_below
 from tests.services.openai_server import KEY, MODEL, OpenAIServer
 from tests.tiny import demucs, pyannote, whisper
 from tests.tiny.speech import speak

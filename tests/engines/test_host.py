@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,6 +15,7 @@ from dubarr_watch.engines.base import EngineSpec
 from dubarr_watch.engines.host import EngineHost
 from dubarr_watch.errors import EngineCrashed, EngineError, EngineStuck, JobCancelled, NoAudio
 from dubarr_watch.settings import load_settings
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 ODD = EngineSpec("tests.engines.odd_engines:OddDiarizer")
@@ -26,13 +25,6 @@ ODD = EngineSpec("tests.engines.odd_engines:OddDiarizer")
 def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EngineHost:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return EngineHost(load_settings(config_dir=tmp_path / "config"))
-
-
-def eventually(holds: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.02)
 
 
 def children() -> list[psutil.Process]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.opening import open_broker
 from dubarr_watch.settings import load_settings
 from tests.gpu.fake_driver import Card, FakeDriver, build
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 CARD = Card("GPU-11111111-aaaa-4bbb-8ccc-000000000001", total_mib=8000)
@@ -65,13 +65,6 @@ def hungry(
     need = Need("hungry", mib if asks is None else asks, **more)
     options = {"driver": driver.folder, "mib": mib}
     return EngineSpec("tests.engines.gpu_engines:HungryDiarizer", options, need=need)
-
-
-def eventually(holds: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.02)
 
 
 def states(broker: LeaseBroker) -> list[LeaseState]:
@@ -204,7 +197,7 @@ def test_a_process_killed_while_idle_gives_its_lease_back_and_is_replaced(
     with host.engine("diarizer", hungry(driver, 6000)) as diarizer:
         pid = diarizer.diarize(tmp_path / "a", [])[0].speaker
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: states(host.broker) == [], "the lease is back", timeout_s=5.0)
+        eventually(lambda: states(host.broker) == [], "the lease is back", deadline_s=5.0)
         assert diarizer.diarize(tmp_path / "a", [])[0].speaker != pid
 
 

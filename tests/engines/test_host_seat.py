@@ -18,7 +18,8 @@ from dubarr_watch.gpu import queue as rules
 from dubarr_watch.gpu.entries import LeaseState
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules, Wish
-from tests.gpu.test_leases import Card, a_broker, eventually
+from tests.gpu.test_leases import Card, a_broker
+from tests.waiting import eventually
 
 NEED = Need("model", 9000)
 

@@ -22,13 +22,13 @@ from tests.engines.test_host_leases import (
     CARD,
     ROOT,
     a_host,
-    eventually,
     hungry,
     lives,
     speak,
     states,
 )
 from tests.gpu.fake_driver import FakeDriver, build
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_killed_speech_process_gives_its_lease_back(
     with host.engine("synthesizer", voice(driver, tmp_path)) as synthesizer:
         say(synthesizer, tmp_path)
         os.kill(pid_of(synthesizer), signal.SIGKILL)
-        eventually(lambda: states(host.broker) == [], "the lease is back", timeout_s=5.0)
+        eventually(lambda: states(host.broker) == [], "the lease is back", deadline_s=5.0)
         say(synthesizer, tmp_path)
 
 

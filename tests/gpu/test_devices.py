@@ -27,7 +27,6 @@ from dubarr_watch.gpu.devices import (
     read_inventory,
 )
 from dubarr_watch.settings import Device
-from tests.composing import eventually
 from tests.gpu.fake_driver import (
     FIRST,
     HANGS,
@@ -41,6 +40,7 @@ from tests.gpu.fake_driver import (
     hold_from_here,
     no_driver,
 )
+from tests.waiting import eventually
 
 BIG = Card(
     "GPU-33333333-aaaa-4bbb-8ccc-000000000003",

@@ -7,7 +7,7 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -22,6 +22,7 @@ from dubarr_watch.gpu.slots import CpuSlots
 from dubarr_watch.gpu.wishes import Rules, Wish
 from dubarr_watch.store.leases import LeaseRecord
 from tests.gpu.simulated import a_gpu
+from tests.waiting import eventually
 
 TOTAL = 10_000
 
@@ -83,13 +84,6 @@ def a_broker(card: Card, *, cards: int = 1, **rules: object) -> Iterator[LeaseBr
 def asking(broker: LeaseBroker, wish: Wish, **more: object) -> Iterator[Future[Lease]]:
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(broker.acquire, wish, **more)  # type: ignore[arg-type]
-
-
-def eventually(holds: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.01)
 
 
 def rounds(card: Card, count: int = 2) -> None:

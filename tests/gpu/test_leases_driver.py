@@ -15,8 +15,8 @@ from dubarr_watch.gpu import nvml
 from dubarr_watch.gpu.devices import read_inventory
 from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules, Wish
-from tests.composing import DEADLINE_S, eventually
 from tests.gpu.fake_driver import FIRST, SECOND, FakeDriver, build
+from tests.waiting import DEADLINE_S, eventually
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.shared import STALE_S, SharedLedger
 from dubarr_watch.gpu.wishes import Rules, Wish
 from tests.gpu.simulated import a_gpu
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 CARD = a_gpu(0, 10_000)
@@ -33,13 +33,6 @@ class StillCard:
 
     def processes(self, uuid: str) -> tuple[GpuProcess, ...]:
         return ()
-
-
-def eventually(holds: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.02)
 
 
 @contextmanager

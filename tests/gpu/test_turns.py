@@ -17,7 +17,7 @@ from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules
 from dubarr_watch.settings import load_settings
 from dubarr_watch.store.turns import TurnRecord
-from tests.composing import DEADLINE_S, eventually
+from tests.waiting import DEADLINE_S, eventually
 
 Seen = list[tuple[str, int | None, bool]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,20 +17,9 @@ from dubarr_watch.media import Probe, Stream
 from dubarr_watch.settings import Settings, load_settings
 from dubarr_watch.store.records import JobRecord, JobState
 from dubarr_watch.store.store import Store
+from tests.waiting import eventually
 
 SETTLE_S = 0.3
-DEADLINE_S = 60.0
-
-
-def eventually(condition: Callable[[], Any], what: str = "") -> Any:
-    """Return what a condition returns once it is true; fail when it never is."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    pytest.fail(f"never came true: {what or condition}")
 
 
 def stream(kind: str, language: str = "", *dispositions: str) -> Stream:

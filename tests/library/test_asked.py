@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dubarr_watch.library.intake import Library
 from dubarr_watch.store.records import JobOptions, JobState, Priority
-from tests.library.conftest import House, eventually, film
+from tests.library.conftest import House, film
+from tests.waiting import eventually
 
 
 def test_a_video_that_nobody_wanted_is_queued_when_it_is_asked_for(house: House) -> None:

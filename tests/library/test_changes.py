@@ -9,7 +9,8 @@ import pytest
 from dubarr_watch.library.asking import GONE, REPLACED
 from dubarr_watch.library.naming import fingerprint
 from dubarr_watch.store.records import JobOptions, JobRecord, JobState, OutputRecord, VideoState
-from tests.library.conftest import House, eventually, film
+from tests.library.conftest import House, film
+from tests.waiting import eventually
 
 
 def make(path: Path, content: bytes = b"") -> Path:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import eventually, make_talk, names
+from tests.composing import make_talk, names
 from tests.programs import Program
+from tests.waiting import eventually
 
 
 class Disk:

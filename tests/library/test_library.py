@@ -20,7 +20,8 @@ from dubarr_watch.library.naming import fingerprint, sidecar_path
 from dubarr_watch.media import Probe
 from dubarr_watch.settings import OutputMode, WatchMode
 from dubarr_watch.store.records import JobOptions, JobState, OutputRecord, Priority, VideoState
-from tests.library.conftest import DEADLINE_S, SETTLE_S, House, eventually, film, read_film
+from tests.library.conftest import SETTLE_S, House, film, read_film
+from tests.waiting import DEADLINE_S, eventually
 
 # What arrives, and how.
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
 from tests.programs import Program
+from tests.waiting import eventually
 
 # A user namespace has limits of its own.
 LIMITED = """

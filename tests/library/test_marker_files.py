@@ -13,7 +13,8 @@ import pytest
 from dubarr_watch.errors import WrongUsage
 from dubarr_watch.library.marker_files import mark_done, mark_failed, read_marker
 from dubarr_watch.library.markers import MARKER_MAX_BYTES, decode_marker
-from tests.library.conftest import House, eventually
+from tests.library.conftest import House
+from tests.waiting import eventually
 
 
 @pytest.fixture

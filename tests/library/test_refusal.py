@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dubarr_watch.languages import Language
 from dubarr_watch.store.records import JobState
-from tests.library.conftest import House, eventually, film
+from tests.library.conftest import House, film
+from tests.waiting import eventually
 
 REASON = "The voice does not speak Welsh. It speaks Spanish."
 

@@ -17,7 +17,7 @@ from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, Mask, W
 
 from dubarr_watch.library.hints import MAX_PATHS, Hints
 from dubarr_watch.library.watcher import Watcher
-from tests.library.conftest import eventually
+from tests.waiting import eventually
 
 
 class Ears:

@@ -14,8 +14,8 @@ from dubarr_watch.notify.outbox import RETRY_DELAYS_S
 from dubarr_watch.settings import Settings, load_settings
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobState, VideoState
-from tests.composing import eventually
 from tests.services.media_servers import TOKEN, Jellyfin, Radarr
+from tests.waiting import eventually
 
 OK, PENDING, FAILED, UNWANTED = "sent", "pending", "failed", "unwanted"
 

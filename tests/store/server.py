@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from dubarr_watch.store import Store
-from tests.composing import eventually
+from tests.waiting import eventually
 
 _PASSWORD = "made-up-for-tests"
 _NOT_ROOT = "nobody"

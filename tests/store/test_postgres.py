@@ -12,9 +12,9 @@ from dubarr_watch.errors import StoreCorrupt, StoreError, StoreUnreachable, wort
 from dubarr_watch.store import Store
 from dubarr_watch.store.opening import server as opened_server
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually
 from tests.store.conftest import a_job, a_video
 from tests.store.server import Emptied, Server, running_server
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dubarr_watch.store.records import JobRecord, JobState
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
+from tests.waiting import eventually
 from tests.web.sites import Site
 
 

@@ -19,7 +19,8 @@ from websockets.sync.client import connect
 from dubarr_watch.logs import TAIL, configure_logging
 from dubarr_watch.web.live import stream
 from dubarr_watch.web.live.channel import KEPT_EVENTS, MOST_WAITING, Channel
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
+from tests.waiting import eventually
 from tests.web.sites import PASSWORD, USER, Site, open_site
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from dubarr_watch.store.records import JobState
 from dubarr_watch.web.desk.tasks import Report
-from tests.composing import eventually
+from tests.waiting import eventually
 from tests.web.household import furnish, house_with_a_card
 from tests.web.sites import Site, open_site
 

@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 from dubarr_watch.errors import StoreUnreachable, WrongUsage
 from dubarr_watch.store.records import JobState
 from tests.chromium import NEEDS_CHROMIUM, PHONE, open_browser
-from tests.composing import eventually, make_silence, make_talk
+from tests.composing import make_silence, make_talk
 from tests.programs import Program, drop
+from tests.waiting import eventually
 from tests.web.browsing import mark, opened, ready, same_as_before
 from tests.web.household import CARD, house_with_a_card, lease
 from tests.web.sites import PASSWORD, USER, Site, open_site

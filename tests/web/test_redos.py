@@ -14,7 +14,8 @@ from dubarr_watch.errors import DubarrError, JobCancelled
 from dubarr_watch.store.redos import RedoRecord
 from dubarr_watch.web.desk.jobs import MOST_ATTEMPTS
 from dubarr_watch.web.desk.tasks import Task
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
+from tests.waiting import eventually
 from tests.web.sites import Site, Told, open_site
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from dubarr_watch.dubbing.keeping import alone_in
 from dubarr_watch.store.records import JobRecord, JobState, OutputRecord
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
+from tests.waiting import eventually
 from tests.web.sites import Site, Told, open_site
 
 

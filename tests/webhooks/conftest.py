@@ -14,7 +14,8 @@ import pytest
 from dubarr_watch.library.intake import Library
 from dubarr_watch.neighbours.inbox import Inbox
 from dubarr_watch.store.inbox import InboxRecord, InboxState
-from tests.library.conftest import House, eventually, film, house
+from tests.library.conftest import House, film, house
+from tests.waiting import eventually
 
 __all__ = ["house"]
 

@@ -14,9 +14,10 @@ from dubarr_watch.media import probe
 from dubarr_watch.store import Store
 from dubarr_watch.store.inbox import InboxRecord, InboxState
 from dubarr_watch.store.records import JobState
-from tests.composing import eventually, make_talk
+from tests.composing import make_talk
 from tests.programs import Program
 from tests.services.media_servers import TOKEN, Jellyfin
+from tests.waiting import eventually
 from tests.webhooks.conftest import NEW, golden
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from dubarr_watch.neighbours.inbox import Inbox
 from dubarr_watch.web.app import MAX_BODY_BYTES
-from tests.library.conftest import House, eventually
+from tests.library.conftest import House
 from tests.programs import ROOT
+from tests.waiting import eventually
 from tests.web.sites import PASSWORD, USER, Site, Told, open_site
 from tests.webhooks.conftest import golden
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.engines.llm.llama_program import write_program
 from tests.engines.llm.samples import LINES, request
 from tests.services.openai_server import backwards
 from tests.tiny.gguf import build_gguf
+from tests.waiting import eventually
 
 Open = Callable[..., LocalLlmTranslator]
 
@@ -67,13 +67,6 @@ def program(tmp_path: Path) -> Path:
 
 def starts(program: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (program.parent / "started").read_text().splitlines()]
-
-
-def wait_until(true: Callable[[], bool], deadline_s: float = 30.0) -> None:
-    until = time.monotonic() + deadline_s
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 class TestLibrary:
@@ -213,7 +206,7 @@ class TestProgram(TranslatorContract):
                 assert len(family) == 2
             finally:
                 daemon.kill()
-        wait_until(lambda: not any(map(psutil.pid_exists, family)))
+        eventually(lambda: not any(map(psutil.pid_exists, family)))
 
 
 class Lease(Admission):
