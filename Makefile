@@ -131,34 +131,33 @@ run: ## The daemon: make run VIDEOS=~/Videos LANGS=es
 	echo "  VIDEOS_DIR=$${VIDEOS_DIR@Q} CONFIG_DIR=$${CONFIG_DIR@Q} .venv/bin/dubarr-watch status" >&2
 	exec .venv/bin/dubarr-watch run
 
-# The report page is looked at in a real browser. BROWSER_REQUIRED=1 makes its absence a failure.
-browser:
-	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
-	  exit 0
-	fi
+# Fetches a package of Debian that some tests need; arguments: what succeeds where it is there, the
+# package, what for, and the variable that, when set, makes its absence a failure.
+define fetched
+	@if { $(1); } >/dev/null 2>&1; then exit 0; fi
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-	  echo "Fetching Chromium, which the tests of the report page look through"
+	  echo "Fetching $(2), which $(3)"
 	  if apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -qq -y --no-install-recommends chromium >/dev/null; then exit 0; fi
+	    apt-get install -qq -y --no-install-recommends $(2) >/dev/null; then exit 0; fi
 	fi
-	echo "Tests in a browser: not run, there is no Chromium (sudo apt install chromium)" >&2
-	[ -z "$${BROWSER_REQUIRED:-}" ]
+	echo "Not run without $(2) (sudo apt install $(2)): what $(3)" >&2
+	[ -z "$${$(4):-}" ]
+endef
 
-# The store's tests run on SQLite and on PostgreSQL. POSTGRESQL_REQUIRED=1 makes its absence a failure.
+browser:
+	$(call fetched,command -v chromium || command -v chromium-browser,chromium,$\
+	  the tests of the pages look through,BROWSER_REQUIRED)
+
 postgresql:
-	@if command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
-	  exit 0
-	fi
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-	  echo "Fetching PostgreSQL, which the tests of the store run on, too"
-	  if apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -qq -y --no-install-recommends postgresql >/dev/null; then exit 0; fi
-	fi
-	echo "Tests on PostgreSQL: not run, there is none (sudo apt install postgresql)" >&2
-	[ -z "$${POSTGRESQL_REQUIRED:-}" ]
+	$(call fetched,command -v postgres || ls /usr/lib/postgresql/*/bin/postgres,postgresql,$\
+	  the tests of the store run on beside SQLite,POSTGRESQL_REQUIRED)
+
+file-systems:
+	$(call fetched,command -v mkfs.btrfs,btrfs-progs,$\
+	  makes the disks with quotas and with files that share blocks,BTRFS_REQUIRED)
 
 test: full ## Every check and every test
-	@$(MAKE) models lint browser postgresql
+	@$(MAKE) models lint browser postgresql file-systems
 	$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
 	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --durations=30 --dist loadfile $(COVERAGE)

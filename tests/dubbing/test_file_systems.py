@@ -16,6 +16,7 @@ from dubarr_watch.errors import NotWritable
 from dubarr_watch.media import probe
 from dubarr_watch.store.records import JobState
 from tests.composing import Shop, make_talk, names, open_shop, sha256
+from tests.disks import btrfs, command
 
 FICLONE = 0x40049409  # linux/fs.h
 
@@ -24,13 +25,6 @@ FICLONE = 0x40049409  # linux/fs.h
 def shop(tmp_path: Path) -> Iterator[Shop]:
     with open_shop(tmp_path) as opened:
         yield opened
-
-
-def command(*words: str | Path) -> bool:
-    try:
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture
@@ -107,21 +101,27 @@ def test_work_and_library_on_different_devices(other_disk: Path, shop: Shop, mod
     assert not [name for name in names(shop.videos) if name.endswith(".tmp")]
 
 
+@pytest.fixture
+def sharing_shop(tmp_path: Path) -> Iterator[Shop]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with btrfs(disk), open_shop(disk) as opened:
+        yield opened
+
+
 def clone(source: Path, target: Path) -> None:
     """Make a copy that shares its blocks, as `cp --reflink` does."""
     with source.open("rb") as original, target.open("wb") as copy:
-        try:
-            fcntl.ioctl(copy, FICLONE, original.fileno())
-        except OSError:
-            pytest.skip("this file system shares no blocks")
+        fcntl.ioctl(copy, FICLONE, original.fileno())
 
 
 @pytest.mark.parametrize("mode", ["sidecar", "mux"])
 @pytest.mark.parametrize("link", [os.link, clone])
 def test_what_shares_its_bytes_with_the_video_keeps_them(
-    shop: Shop, link: Callable[[Path, Path], None], mode: str
+    sharing_shop: Shop, link: Callable[[Path, Path], None], mode: str
 ) -> None:
     """A torrent that is seeded from a hard link, or a copy that shares its blocks."""
+    shop = sharing_shop
     film, seed = make_talk(shop.videos / "Film.mkv", 4.0), shop.videos.parent / "Film.seed"
     link(film, seed)
     before, content = seed.stat(), sha256(seed)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -17,27 +16,32 @@ import pytest
 from dubarr_watch.errors import DiskFull
 from dubarr_watch.store.records import JobState
 from tests.composing import Shop, make_talk, names, open_shop
+from tests.disks import btrfs, command, limit
 from tests.programs import Program
 from tests.waiting import eventually
 
 WORK, REPORTS, LIBRARY = "work", "reports", "videos"
 
 
-@pytest.fixture(scope="module")
-def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Work folders, reports and library, each on a disk of its own."""
+@pytest.fixture(scope="module", params=["full", "over its quota"])
+def disks(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Work folders, reports and library, each on a disk or with a quota of its own."""
     root = tmp_path_factory.mktemp("disks")
-    folders = [root / "config" / WORK, root / "config" / REPORTS, root / LIBRARY]
-    for folder in folders:
-        folder.mkdir(parents=True)
-        mount = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)]
-        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-            pytest.skip("this user may not mount")
-    try:
+    with ExitStack() as mounted:
+        if request.param != "full":
+            mounted.enter_context(btrfs(root))
+        (root / "config").mkdir()
+        for folder in (root / "config" / WORK, root / "config" / REPORTS, root / LIBRARY):
+            if request.param == "full":
+                folder.mkdir()
+                if not command("mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", folder):
+                    pytest.skip("this user may not mount")
+                mounted.callback(command, "umount", "-l", folder)
+            else:
+                limit(folder, 60)
         yield root
-    finally:
-        for folder in folders:
-            subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.fixture(scope="module")
