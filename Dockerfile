@@ -93,6 +93,7 @@ ARG LLAMA_SOURCE=https://github.com/ggml-org/llama.cpp/archive/refs/tags/${LLAMA
 ARG LLAMA_CUDA=ON
 WORKDIR /llama
 # Each backend is a library of its own, loaded where it can work: without a GPU the CPU's is used.
+# Its web page would be fetched while it compiles, by no checksum, and nobody looks at it.
 RUN --mount=type=bind,target=/context \
     case $LLAMA_SOURCE in \
         *://*) curl -fsSL --retry 3 -o llama.tar.gz "$LLAMA_SOURCE" ;; \
@@ -101,12 +102,14 @@ RUN --mount=type=bind,target=/context \
     && echo "$LLAMA_SHA256  llama.tar.gz" > llama.sha256 && sha256sum -c llama.sha256 \
     && tar -xzf llama.tar.gz --strip-components=1 \
     && cmake -B build -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=OFF -DGGML_CUDA="$LLAMA_CUDA" \
-        -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF \
+        -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DLLAMA_BUILD_TESTS=OFF \
+        -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
         -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON -DCMAKE_INSTALL_RPATH="\$ORIGIN" \
         -DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined \
     && cmake --build build --target llama-server -j "$(nproc)" \
     && mkdir /opt/llama.cpp \
     && cp -P build/bin/llama-server build/bin/*.so* /opt/llama.cpp/ \
+    && cp -L "$(gcc -print-file-name=libgomp.so.1)" /opt/llama.cpp/ \
     && rm -rf /llama/*
 
 
