@@ -160,7 +160,14 @@ test: full ## Every check and every test
 	@$(MAKE) models lint browser postgresql file-systems
 	$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
-	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --durations=30 --dist loadfile $(COVERAGE)
+	# A shared machine may stand still for seconds: what failed has one more chance, by itself.
+	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --durations=30 --dist loadfile \
+	  $(COVERAGE) || {
+	  [ $$? = 1 ] || exit 2
+	  echo "Once more, alone and in order, what failed above:" >&2
+	  .venv/bin/python -m pytest -m 'not models' --last-failed --last-failed-no-failures=none \
+	    --exitfirst $(if $(COVERAGE),$(COVERAGE) --cov-append)
+	}
 	.venv/bin/python -m pytest -m models $(if $(COVERAGE),--cov --cov-append)
 
 coverage: ## The tests, with the lines that they reach (half as long again)
