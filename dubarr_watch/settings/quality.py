@@ -54,6 +54,6 @@ class QualitySettings(BaseSettings):
         365,
         ge=0,
         le=36500,
-        description="days that jobs stay known, with reports, whose video is gone or that a later "
-        "job did again; 0: for ever",
+        description="days that videos which are gone stay known, and jobs, with reports, of such "
+        "videos or that a later job did again; 0: for ever",
     )

@@ -62,7 +62,7 @@ class VideoRecord:
         fingerprint: `library.naming.fingerprint` of its content: size, head and tail bytes.
         state: See `VideoState`.
         note: Why nothing is done with it, in plain words; empty when there is no such reason.
-        seen_at: UTC.
+        seen_at: When it was found last, or missed first; UTC.
         audio: Languages of the audio tracks in it, `und` for an unknown one; nothing before
             anybody looked.
     """

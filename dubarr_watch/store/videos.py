@@ -118,12 +118,12 @@ class Videos:
             raise NotInStore(f"There is no video {video_id}.")
 
     def mark_missing(self, video_ids: Iterable[int]) -> None:
-        """Keep that videos are not where they were; they come back as what they were."""
+        """Keep since when videos are not where they were; they come back as what they were."""
         with self._database.transaction():
             ids = list(video_ids)
             for start in range(0, len(ids), _CHUNK):
-                some = Video.id.in_(ids[start : start + _CHUNK])
-                self._database.run(Video.update(missing=True).where(some))
+                some = Video.id.in_(ids[start : start + _CHUNK]) & (Video.missing == False)  # noqa: E712
+                self._database.run(Video.update(missing=True, seen_at=utc_now()).where(some))
 
     def set_audio(self, video_id: int, codes: Sequence[str]) -> None:
         """Keep the languages of the audio tracks that are in a video, `und` for an unknown one."""
@@ -198,8 +198,10 @@ class Videos:
 
     def _leave(self, path: Path, *, keep: int | None) -> None:
         """Make whatever else was at a path missing."""
-        others = Video.update(missing=True).where((Video.path == path) & (Video.missing == False))  # noqa: E712
-        self._database.run(others if keep is None else others.where(Video.id != keep))
+        others = (Video.path == path) & (Video.missing == False)  # noqa: E712
+        if keep is not None:
+            others &= Video.id != keep
+        self._database.run(Video.update(missing=True, seen_at=utc_now()).where(others))
 
 
 def video_record(row: Any) -> VideoRecord:

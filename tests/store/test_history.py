@@ -9,7 +9,14 @@ import pytest
 
 from dubarr_watch.errors import NotInStore
 from dubarr_watch.store import Store
-from dubarr_watch.store.records import JobOptions, JobRecord, JobState
+from dubarr_watch.store.people import AppearanceRecord
+from dubarr_watch.store.records import (
+    JobOptions,
+    JobRecord,
+    JobState,
+    OutputRecord,
+    VideoState,
+)
 from tests.store.conftest import a_job, a_video
 
 LATER = datetime.now(UTC) + timedelta(days=1)
@@ -58,6 +65,46 @@ def test_a_job_for_an_order_that_stands_stays_until_that_is_answered(store: Stor
     assert left(store) == [first.id, second.id]
     store.requests.close(request.id)
     assert store.history.prune(LATER) == [first.id]
+
+
+def test_a_video_counts_as_gone_from_when_it_was_missed(store: Store) -> None:
+    """However old its job is: a disk that is away for a week is no deletion."""
+    job = ended(store)
+    long_after = datetime.now(UTC)
+    store.videos.mark_missing([job.video.id])
+    assert store.history.prune(long_after) == []
+    store.videos.mark_missing([job.video.id])  # and again by the next scan
+    assert store.history.prune(datetime.now(UTC)) == [job.id]
+
+
+def test_a_video_that_is_gone_is_forgotten_with_what_is_gone_of_its_tracks(
+    store: Store, tmp_path: Path
+) -> None:
+    job, stays = ended(store), ended(store, name="Stays.mkv")
+    left_behind, gone, other = (tmp_path / name for name in ("left.mka", "gone.mka", "other.mka"))
+    left_behind.touch()
+    for path, whose in ((left_behind, job), (gone, job), (other, stays)):
+        store.outputs.record(OutputRecord(path, whose.id, "es", "sidecar", 1, 2, "f"))
+    store.videos.mark_missing([job.video.id])
+    store.history.prune(EARLIER)
+    assert store.videos.get(job.video.id).state is VideoState.MISSING
+    assert store.outputs.by_path(gone) is not None
+    store.history.prune(LATER)
+    with pytest.raises(NotInStore):
+        store.videos.get(job.video.id)
+    assert store.videos.get(stays.video.id) == stays.video
+    known = [store.outputs.by_path(path) is not None for path in (left_behind, gone, other)]
+    assert known == [True, False, True]
+
+
+def test_a_video_that_is_gone_stays_for_the_voices_that_were_heard_in_it(store: Store) -> None:
+    video = a_video(store)
+    person = store.people.add()
+    heard = AppearanceRecord(video.id, video.path, 0, person, "printer", 9.0, (1.0, 0.0))
+    store.people.appear(video.id, [heard])
+    store.videos.mark_missing([video.id])
+    store.history.prune(LATER)
+    assert store.people.ids() == {person}
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
