@@ -1,4 +1,4 @@
-"""A real btrfs in a file: copies on it share their blocks, and its folders may have quotas."""
+"""Disks of a test's own: small ones, and one with shared blocks and quotas."""
 
 from __future__ import annotations
 
@@ -16,6 +16,23 @@ def command(*words: str | Path) -> bool:
         return subprocess.run(words, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def tmpfs(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a file system of a size over a new folder for a `with` block, or skip the test.
+
+    Args:
+        folder: It.
+        size: Bytes with a suffix, like `64k`.
+    """
+    folder.mkdir(exist_ok=True)
+    if not command("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder):
+        pytest.skip("this user may not mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Each ends in a state with a plain reason, and nothing of the user's is changed o
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from dubarr_watch.errors import NotWritable
 from dubarr_watch.media import probe
 from dubarr_watch.store.records import JobState
 from tests.composing import Shop, make_mute, make_silence, make_talk, names, open_shop, sha256
+from tests.disks import command, tmpfs
 from tests.programs import Program
 from tests.waiting import eventually
 
@@ -200,17 +200,10 @@ class TestReadOnly:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Iterator[Path]:
         """A file system with a video on it, remounted read-only."""
-        mounted = tmp_path / "mounted"
-        mounted.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(mounted)]
-        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-            pytest.skip("this user may not mount")
-        try:
+        with tmpfs(tmp_path / "mounted", "64m") as mounted:
             make_talk(mounted / "Film.mkv", 4.0)
-            subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+            assert command("mount", "-o", "remount,ro", mounted)
             yield mounted
-        finally:
-            subprocess.run(["umount", mounted], check=True)
 
     def test_a_read_only_folder_is_named_with_a_way_out(self, tmp_path: Path, folder: Path) -> None:
         with open_shop(tmp_path) as shop:
@@ -233,17 +226,8 @@ class TestReadOnly:
             assert program.daemon.poll() is None
 
     def test_a_full_disk_is_told_and_leaves_nothing(self, tmp_path: Path) -> None:
-        mounted = tmp_path / "small"
-        mounted.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(mounted)]
-        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-            pytest.skip("this user may not mount")
-        try:
-            film = make_talk(mounted / "Film.mkv", 4.0)
-            with open_shop(tmp_path) as shop:
-                ended = shop.dub(film)
-                assert ended.job.state is JobState.FAILED
-                assert "space" in ended.job.reason
-                assert names(mounted) == ["Film.mkv"]
-        finally:
-            subprocess.run(["umount", mounted], check=True)
+        with tmpfs(tmp_path / "small", "400k") as mounted, open_shop(tmp_path) as shop:
+            ended = shop.dub(make_talk(mounted / "Film.mkv", 4.0))
+            assert ended.job.state is JobState.FAILED
+            assert "space" in ended.job.reason
+            assert names(mounted) == ["Film.mkv"]

@@ -19,6 +19,7 @@ from dubarr_watch.store import Store
 from dubarr_watch.store.backups import backup_folder, copies
 from dubarr_watch.web.desk import uploads
 from tests.composing import names
+from tests.disks import tmpfs
 from tests.engines.hubserver import HubServer
 from tests.engines.test_catalog import CONFIG, WEIGHTS, all_ok, from_hub, one_model
 from tests.store.conftest import a_video
@@ -28,13 +29,8 @@ from tests.web.sites import open_site
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 32 MB."""
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(mounted)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this user may not mount")
-    yield mounted
-    subprocess.run(["umount", "-l", mounted], check=True)
+    with tmpfs(tmp_path / "disk", "32m") as mounted:
+        yield mounted
 
 
 def fill(disk: Path, *, leave_bytes: int = 0) -> Path:

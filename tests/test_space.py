@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from dubarr_watch.space import SpaceGate
 from dubarr_watch.store.reading import open_for_reading
 from dubarr_watch.store.records import JobRecord, JobState
 from tests.composing import Shop, make_talk, names, open_shop
+from tests.disks import tmpfs
 from tests.programs import Program
 from tests.waiting import eventually
 
@@ -26,15 +26,8 @@ from tests.waiting import eventually
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of 160 MB."""
-    mounted = tmp_path / "small"
-    mounted.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(mounted)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this user may not mount")
-    try:
+    with tmpfs(tmp_path / "small", "160m") as mounted:
         yield mounted
-    finally:
-        subprocess.run(["umount", "-l", mounted], check=True)
 
 
 def fill(folder: Path, *, leave_bytes: int = 0) -> Path:

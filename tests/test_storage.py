@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,33 +13,22 @@ import pytest
 
 from dubarr_watch.errors import DiskFull, DubarrError, NotWritable, PublishError
 from dubarr_watch.storage import plain_os_errors, rename_to_new, write_atomically
-
-
-def mounted(folder: Path, *options: str) -> bool:
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(folder)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+from tests.disks import command, tmpfs
 
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A real disk of 64 KiB."""
-    folder = tmp_path / "disk"
-    if not mounted(folder, "size=64k"):
-        pytest.skip("only root may mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with tmpfs(tmp_path / "disk", "64k") as folder:
+        yield folder
 
 
 @pytest.fixture
 def read_only_disk(tmp_path: Path) -> Iterator[Path]:
     """A real disk that can only be read; even root cannot write to it."""
-    folder = tmp_path / "disk"
-    if not mounted(folder, "size=64k"):
-        pytest.skip("only root may mount")
-    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with tmpfs(tmp_path / "disk", "64k") as folder:
+        assert command("mount", "-o", "remount,ro", folder)
+        yield folder
 
 
 def test_the_content_is_whole_and_nothing_else_is_left(tmp_path: Path) -> None:

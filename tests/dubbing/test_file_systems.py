@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from dubarr_watch.errors import NotWritable
 from dubarr_watch.media import probe
 from dubarr_watch.store.records import JobState
 from tests.composing import Shop, make_talk, names, open_shop, sha256
-from tests.disks import btrfs, command
+from tests.disks import btrfs, command, tmpfs
 
 FICLONE = 0x40049409  # linux/fs.h
 
@@ -30,12 +29,8 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def other_disk(tmp_path: Path) -> Iterator[Path]:
     """The library, on a file system of its own."""
-    library = tmp_path / "videos"
-    library.mkdir()
-    if not command("mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", library):
-        pytest.skip("this user may not mount")
-    yield library
-    subprocess.run(["umount", "-l", library], check=True)
+    with tmpfs(tmp_path / "videos", "200m") as library:
+        yield library
 
 
 class Closed:

@@ -16,7 +16,7 @@ import pytest
 from dubarr_watch.errors import DiskFull
 from dubarr_watch.store.records import JobState
 from tests.composing import Shop, make_talk, names, open_shop
-from tests.disks import btrfs, command, limit
+from tests.disks import btrfs, limit, tmpfs
 from tests.programs import Program
 from tests.waiting import eventually
 
@@ -35,10 +35,7 @@ def disks(
         (root / "config").mkdir()
         for folder in (root / "config" / WORK, root / "config" / REPORTS, root / LIBRARY):
             if request.param == "full":
-                folder.mkdir()
-                if not command("mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", folder):
-                    pytest.skip("this user may not mount")
-                mounted.callback(command, "umount", "-l", folder)
+                mounted.enter_context(tmpfs(folder, "100m"))
             else:
                 limit(folder, 60)
         yield root

@@ -24,6 +24,7 @@ from dubarr_watch.errors import (
 from dubarr_watch.store import Store, models, series_models
 from dubarr_watch.store.database import Database
 from dubarr_watch.store.migrations import MIGRATIONS
+from tests.disks import tmpfs
 from tests.store.conftest import Where, a_job, a_video, told
 
 
@@ -312,17 +313,9 @@ def fill_in_one_transaction(store: Store) -> None:
 
 def test_a_full_disk_is_called_so_also_from_within_a_transaction(tmp_path: Path) -> None:
     """SQLite ends the transaction itself then, and taking it back would be another error."""
-    mounted = tmp_path / "small"
-    mounted.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mounted)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this user may not mount")
-    try:
-        with Store.open(mounted / "dubarr.db") as store:
-            with pytest.raises(DiskFull):
-                fill_in_one_transaction(store)
-            store.meta.set("a", "1")
-            assert store.meta.get("0") is None
-            assert store.damage() == []
-    finally:
-        subprocess.run(["umount", "-l", mounted], check=True)
+    with tmpfs(tmp_path / "small", "2m") as mounted, Store.open(mounted / "dubarr.db") as store:
+        with pytest.raises(DiskFull):
+            fill_in_one_transaction(store)
+        store.meta.set("a", "1")
+        assert store.meta.get("0") is None
+        assert store.damage() == []
