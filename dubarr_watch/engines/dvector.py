@@ -52,6 +52,9 @@ _MOST_ROUNDS = 6
 # looked at after the distances were chosen, but before `_ONE_SPEAKER` was (without it 95 and 18).
 _LEAST_SPEAKER_S = 3.2
 _LEAST_SPEAKER_SHARE = 0.2
+# Nor is it a speaker who never says more than this at a time: the end of one person's sentence lay
+# 0.45 from the rest of hers, and two people 0.49 apart.
+_LEAST_TURN_S = 1.6
 # Costs of a change of speaker, in units of summed cosine distance over cells.
 _SWITCH = 0.8
 _SWITCH_AT_PAUSE = 0.15
@@ -172,7 +175,8 @@ def _settled(stretches: Sequence[_Stretch], speakers: Vectors) -> Labels:
     cells = np.concatenate([stretch.cells for stretch in stretches])
     for _ in range(_MOST_ROUNDS):
         labels = _follow(stretches, speakers)
-        found = _means(cells, labels, _CELL_S)
+        known = _is_known(stretches, labels)
+        found = _means(cells[known], labels[known], _CELL_S)
         if len(found) > 1:
             tree = hierarchy.linkage(pdist(found, "cosine"), "average")
             joined = hierarchy.fcluster(tree, _ONE_SPEAKER, "distance")
@@ -181,6 +185,18 @@ def _settled(stretches: Sequence[_Stretch], speakers: Vectors) -> Labels:
         if not fewer:
             break
     return _follow(stretches, speakers)
+
+
+def _is_known(stretches: Sequence[_Stretch], labels: Labels) -> npt.NDArray[np.bool_]:
+    """Tell for each cell whether its label has one turn that is long enough; if none has, all."""
+    long: set[int] = set()
+    first = 0
+    for stretch in stretches:
+        here = labels[first : first + len(stretch.cells)].tolist()
+        first += len(here)
+        long |= {label for label, run in itertools.groupby(here)
+                 if len(list(run)) * _CELL_S > _LEAST_TURN_S}  # fmt: skip
+    return np.isin(labels, list(long)) if long else np.ones(len(labels), dtype=bool)
 
 
 def _sections(cells: Vectors) -> Vectors:

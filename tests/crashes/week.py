@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -204,7 +204,7 @@ class _Life:
 
     def _sample(self) -> Sample:
         daemon, config = self._process, self._program.config
-        (speech,) = [one for one in living_below(daemon) if "tts_sidecar" in one.cmdline()]
+        (speech,) = filter(_is_speech, living_below(daemon))
         return Sample(
             self.jobs,
             daemon.memory_info().rss // 1024,
@@ -216,6 +216,12 @@ class _Life:
             _below(config / "work"),
             _below(config / "reports"),
         )
+
+
+def _is_speech(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # ended since it was listed
+        return "tts_sidecar" in process.cmdline()
+    return False
 
 
 def _below(folder: Path) -> int:
