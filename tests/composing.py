@@ -114,6 +114,16 @@ def living_below(process: psutil.Process) -> list[psutil.Process]:
     return found
 
 
+def running_below(process: psutil.Process, program: str) -> list[psutil.Process]:
+    """Return those of `living_below` whose program has this in its name."""
+    found = []
+    for child in living_below(process):
+        with suppress(psutil.NoSuchProcess):  # ended since it was listed
+            if program in child.name():
+                found.append(child)
+    return found
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of an engine's method, with its keyword arguments and the others."""

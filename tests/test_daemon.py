@@ -19,7 +19,7 @@ from dubarr_watch.daemon import SAME_REQUEST_S
 from dubarr_watch.demo.listener import PushListener
 from dubarr_watch.media import probe
 from dubarr_watch.store.records import JobState
-from tests.composing import make_talk, names
+from tests.composing import make_talk, names, running_below
 from tests.programs import MAX_STOP_S, Program, all_gone, drop
 from tests.waiting import eventually
 
@@ -293,12 +293,12 @@ run_ffmpeg(["-re", "-f", "lavfi", "-i", "sine=d=60", str(target)], path=target)
     def test_killed_it_leaves_no_ffmpeg_behind(self, busy: psutil.Process) -> None:
         if shutil.which("setpriv") is None:
             pytest.skip("needs setpriv of util-linux")
-        below = eventually(lambda: [p for p in busy.children() if "ffmpeg" in p.name()], "ffmpeg")
+        below = eventually(lambda: running_below(busy, "ffmpeg"), "ffmpeg")
         busy.kill()
         eventually(lambda: all_gone(below), "ffmpeg ends by itself", 10)
 
     def test_ctrl_c_in_its_terminal_does_not_reach_ffmpeg(self, busy: psutil.Process) -> None:
-        (below,) = eventually(lambda: [p for p in busy.children() if "ffmpeg" in p.name()])
+        (below,) = eventually(lambda: running_below(busy, "ffmpeg"))
         assert os.getpgid(below.pid) != os.getpgid(busy.pid)
 
 

@@ -32,7 +32,7 @@ from dubarr_watch.media import (
     running,
     tools,
 )
-from tests.composing import living_below
+from tests.composing import running_below
 from tests.waiting import eventually
 
 HOSTILE = [
@@ -359,6 +359,4 @@ def test_a_missing_ffmpeg_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_process_is_left_behind() -> None:
     """Whatever happened above, no child of this process is still running."""
-    eventually(
-        lambda: not any("ff" in one.name() for one in living_below(psutil.Process())), "their end"
-    )
+    eventually(lambda: not running_below(psutil.Process(), "ff"), "their end")

@@ -12,7 +12,7 @@ import pytest
 
 from dubarr_watch.media import ffmpeg_path, probe
 from dubarr_watch.store.records import JobState
-from tests.composing import living_below, make_talk, names, sha256
+from tests.composing import make_talk, names, running_below, sha256
 from tests.engines.hubserver import HubServer
 from tests.engines.test_catalog import hub_list
 from tests.programs import MAX_STOP_S, Program, all_gone, drop
@@ -63,8 +63,8 @@ class House:
     def is_muxing(self) -> bool:
         """Tell whether ffmpeg writes the video."""
         assert self.program.daemon is not None
-        below = living_below(psutil.Process(self.program.daemon.pid))
-        return bool(self.half_files()) and any("ffmpeg" in one.name() for one in below)
+        daemon = psutil.Process(self.program.daemon.pid)
+        return bool(self.half_files() and running_below(daemon, "ffmpeg"))
 
     def half_files(self) -> list[str]:
         return [name for name in names(self.program.videos) if name.endswith(".tmp")]
@@ -145,11 +145,12 @@ class TestPull:
 
     def stopped(self, program: Program, hub: HubServer) -> None:
         assert program.daemon is not None
-        eventually(hub.hung.is_set, "pulling")
-        program.end(signal.SIGTERM, MAX_STOP_S)
-        assert program.daemon.returncode == 0, program.log.read_text()
         models = Path(program.environment["MODELS_DIR"])
         kept = models / ".pulling-small" / "model.bin.incomplete"
+        eventually(hub.hung.is_set, "pulling")
+        eventually(lambda: kept.exists() and kept.stat().st_size > 100_000, "some of it is here")
+        program.end(signal.SIGTERM, MAX_STOP_S)
+        assert program.daemon.returncode == 0, program.log.read_text()
         assert kept.stat().st_size > 100_000
         assert not (models / "small").exists()
 
