@@ -35,15 +35,18 @@ TESTS = Path(__file__).parents[1] / "tests"
 FAULTS = {
     "ffmpeg and ffprobe that hang, flood or lie": ["test_hostile_tools.py"],
     "links put in a file's place, meanwhile": ["test_confines.py"],
-    "full disks, read-only and vanishing mounts": [
-        "test_space.py", "test_storage.py", "test_bad_input.py", "library/test_mounts.py",
+    "disks that are full, over their quota, read-only or away": [
+        "dubbing/test_full_disks.py", "dubbing/test_file_systems.py",
+        "test_full_disks_elsewhere.py", "test_space.py", "test_storage.py", "test_bad_input.py",
+        "library/test_mounts.py", "library/test_disks.py",
     ],
     "services that fail, refuse, lie or never answer": [
         "engines/llm/test_service_faults.py", "dubbing/test_hostile_answers.py",
         "web/test_hostile.py", "neighbours/test_telling.py",
     ],
-    "a database that is locked, damaged or read-only": [
+    "a database that is locked, damaged, read-only or away": [
         "store/test_backups.py", "store/test_single_writer.py", "cli/test_restore.py",
+        "crashes/test_database_away.py",
     ],
 }  # fmt: skip
 """Tests that do damage, by its kind: every case is a fault that is really injected."""
