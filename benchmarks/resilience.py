@@ -120,7 +120,8 @@ def inputs(folder: Path, seed: int, *, long: bool) -> Iterator[Row | str]:
     tried = try_inputs(folder, EACH[long])
     for kind, endings in tried.endings.items():
         unforeseen = endings["unforeseen"]
-        yield Row(f"inputs tried: {kind} videos", sum(endings.values()), unforeseen)
+        told = tuple(one for one in tried.told if one.startswith(f"{kind}:"))
+        yield Row(f"inputs tried: {kind} videos", sum(endings.values()), unforeseen, told)
     yield Row("inputs tried: what all of them left (files, threads, processes)", 1,
               int(tried.left != ""), (tried.left,) if tried.left else ())  # fmt: skip
     try:
