@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 from dubarr_watch.store.database import Database
 from dubarr_watch.store.fields import TimeField
@@ -40,18 +38,13 @@ class History:
         self._database = database
         self._jobs = jobs
 
-    def prune(
-        self, before: datetime, *, is_there: Callable[[Path], bool] = os.path.lexists
-    ) -> list[int]:
+    def prune(self, before: datetime) -> list[int]:
         """Forget what was over before a moment, and return the jobs; their files are the caller's.
 
         Forgotten are jobs whose video is gone since then or that a later one did again, such videos
         themselves, with what was published for them and is gone too, messages that were sent or
-        given up, and requests that were answered.
-
-        Args:
-            before: The moment.
-            is_there: Tells whether a path still holds something.
+        given up, and requests that were answered. A track on a disk that is away is taken for gone:
+        when it comes back, the library leaves it alone as one that another database made.
         """
         moment = TimeField().db_value(before)
         jobs = [int(job) for (job,) in self._database.execute(_OLD_JOBS, moment, moment)]
@@ -64,6 +57,6 @@ class History:
         ):
             self._database.execute(statement, moment)
         for output in self._database.all(Output.select().where(Output.video_id.is_null())):
-            if not is_there(output.path):
+            if not os.path.lexists(output.path):
                 self._database.run(Output.delete().where(Output.path == output.path))
         return jobs

@@ -14,6 +14,7 @@ from dubarr_watch.store.models import Job, Video
 from dubarr_watch.store.records import JobState, VideoRecord, VideoState
 
 _CHUNK = 5000
+_PRESENT = Video.missing == False  # noqa: E712 - an expression of SQL
 
 
 class Videos:
@@ -122,7 +123,7 @@ class Videos:
         with self._database.transaction():
             ids = list(video_ids)
             for start in range(0, len(ids), _CHUNK):
-                some = Video.id.in_(ids[start : start + _CHUNK]) & (Video.missing == False)  # noqa: E712
+                some = Video.id.in_(ids[start : start + _CHUNK]) & _PRESENT
                 self._database.run(Video.update(missing=True, seen_at=utc_now()).where(some))
 
     def set_audio(self, video_id: int, codes: Sequence[str]) -> None:
@@ -137,7 +138,7 @@ class Videos:
         """Return the videos that are in a folder or below it, by path."""
         first, behind = below(folder)
         found = Video.select().where((Video.path >= first) & (Video.path < behind))
-        rows = self._database.all(found.where(Video.missing == False).order_by(Video.path))  # noqa: E712
+        rows = self._database.all(found.where(_PRESENT).order_by(Video.path))
         return [video_record(row) for row in rows]
 
     def brief(self, folder: Path) -> Iterator[tuple[int, bytes, int, int, str, str]]:
@@ -198,7 +199,7 @@ class Videos:
 
     def _leave(self, path: Path, *, keep: int | None) -> None:
         """Make whatever else was at a path missing."""
-        others = (Video.path == path) & (Video.missing == False)  # noqa: E712
+        others = (Video.path == path) & _PRESENT
         if keep is not None:
             others &= Video.id != keep
         self._database.run(Video.update(missing=True, seen_at=utc_now()).where(others))
