@@ -18,6 +18,31 @@ from dubarr_watch.web.desk.tasks import MOST_WAITING, Report, Tasks
 from tests.waiting import eventually
 from tests.web.sites import PASSWORD, Site, open_site
 
+HANGING = pytest.mark.parametrize(
+    ("method", "path", "work"),
+    [
+        ("GET", "/api/v1/doctor?again=true", "examine"),
+        ("GET", "/settings/findings", "examine"),
+        ("POST", "/api/v1/notifications/test", "test_services"),
+    ],
+)
+
+
+def hanging(
+    monkeypatch: pytest.MonkeyPatch, work: str, patience_s: float
+) -> tuple[list[None], threading.Event]:
+    """Let some work of the desk hang; return what tells that it was begun, and what ends it."""
+    begun, go_on = list[None](), threading.Event()
+
+    def hang(settings: Settings) -> list[object]:
+        begun.append(None)
+        go_on.wait(120)
+        return []
+
+    monkeypatch.setattr(machine, work, hang)
+    monkeypatch.setattr(machine, "PATIENCE_S", patience_s)
+    return begun, go_on
+
 
 class TestSettings:
     def test_each_has_its_source_and_secrets_are_hidden(
@@ -159,38 +184,26 @@ class TestTheRest:
         assert {"ffmpeg", "database"} <= {one["name"] for one in found["checks"]}
         assert site.get("/api/v1/doctor")["looked_at"] > 0
 
-    @pytest.mark.parametrize(
-        ("method", "path", "work"),
-        [
-            ("GET", "/api/v1/doctor?again=true", "examine"),
-            ("GET", "/settings/findings", "examine"),
-            ("POST", "/api/v1/notifications/test", "test_services"),
-        ],
-    )
-    @pytest.mark.parametrize("patience_s", [60.0, 1.0])
+    @HANGING
     def test_what_hangs_keeps_nobody_else_waiting(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str, work: str,
-        patience_s: float,
-    ) -> None:  # fmt: skip
-        """However many ask: it is done once, all else goes on, and no patience is endless."""
-        begun, go_on = list[None](), threading.Event()
-
-        def hang(settings: Settings) -> list[object]:
-            begun.append(None)
-            go_on.wait(120)
-            return []
-
-        monkeypatch.setattr(machine, work, hang)
-        monkeypatch.setattr(machine, "PATIENCE_S", patience_s)
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str, work: str
+    ) -> None:
+        begun, go_on = hanging(monkeypatch, work, patience_s=60.0)
         with open_site(tmp_path) as site, ThreadPoolExecutor(3 * THREADS) as pool:
             asked = [pool.submit(site.client.request, method, path) for _ in range(3 * THREADS)]
             eventually(lambda: begun)
             assert site.get("/api/v1/videos")["total"] == 0
-            if patience_s > 1.0:
-                assert not any(one.done() for one in asked)
-                go_on.set()
-                assert {one.result().status_code for one in asked} == {200}
-                return
+            assert not any(one.done() for one in asked)
+            go_on.set()
+            assert {one.result().status_code for one in asked} == {200}
+
+    @HANGING
+    def test_what_hangs_is_done_once_and_not_waited_for_without_end(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str, work: str
+    ) -> None:
+        begun, go_on = hanging(monkeypatch, work, patience_s=1.0)
+        with open_site(tmp_path) as site, ThreadPoolExecutor(3 * THREADS) as pool:
+            asked = [pool.submit(site.client.request, method, path) for _ in range(3 * THREADS)]
             for answer in asked:
                 told = site.problem(answer.result())
                 assert (told["status"], "takes longer than 1 seconds" in told["detail"]) == (
