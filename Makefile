@@ -132,38 +132,38 @@ run: ## The daemon: make run VIDEOS=~/Videos LANGS=es
 	exec .venv/bin/dubarr-watch run
 
 # Fetches a package of Debian that some tests need; arguments: what succeeds where it is there, the
-# package, what for, and the variable that, when set, makes its absence a failure.
+# package, those tests, and the variable that, when set, makes its absence a failure.
 define fetched
 	@if { $(1); } >/dev/null 2>&1; then exit 0; fi
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-	  echo "Fetching $(2), which $(3)"
+	  echo "Fetching $(2), for tests $(3)"
 	  if apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends $(2) >/dev/null; then exit 0; fi
 	fi
-	echo "Not run without $(2) (sudo apt install $(2)): what $(3)" >&2
+	echo "Tests $(3): not run, $(2) is missing (sudo apt install $(2))" >&2
 	[ -z "$${$(4):-}" ]
 endef
 
 browser:
 	$(call fetched,command -v chromium || command -v chromium-browser,chromium,$\
-	  the tests of the pages look through,BROWSER_REQUIRED)
+	  of the pages in a browser,BROWSER_REQUIRED)
 
 postgresql:
 	$(call fetched,command -v postgres || ls /usr/lib/postgresql/*/bin/postgres,postgresql,$\
-	  the tests of the store run on beside SQLite,POSTGRESQL_REQUIRED)
+	  of the store on PostgreSQL,POSTGRESQL_REQUIRED)
 
 file-systems:
 	$(call fetched,command -v mkfs.btrfs,btrfs-progs,$\
-	  makes the disks with quotas and with files that share blocks,BTRFS_REQUIRED)
+	  of quotas and of files that share blocks,BTRFS_REQUIRED)
 
 test: full ## Every check and every test
 	@$(MAKE) models lint browser postgresql file-systems
 	$(FOLDERS)
 	# What waits runs side by side; models want the whole machine, one after another.
-	# A shared machine may stand still for seconds: what failed has one more chance, by itself.
+	# A shared machine may stand still for seconds: with SECOND_CHANCE=1 what failed is run again, alone.
 	.venv/bin/python -m pytest -m 'not models' --numprocesses 4 --durations=30 --dist loadfile \
 	  $(COVERAGE) || {
-	  [ $$? = 1 ] || exit 2
+	  [ $$? = 1 ] && [ -n "$${SECOND_CHANCE:-}" ] || exit 2
 	  echo "Once more, alone and in order, what failed above:" >&2
 	  .venv/bin/python -m pytest -m 'not models' --last-failed --last-failed-no-failures=none \
 	    --exitfirst $(if $(COVERAGE),$(COVERAGE) --cov-append)
