@@ -31,11 +31,10 @@ import psutil
 
 from benchmarks.web_load import PASSWORD, Asker
 from tests.composing import make_talk
-from tests.programs import Program
+from tests.programs import Program, free_port
 from tests.store.test_browsing import fill
 from tests.waiting import eventually
 from tests.web.sites import open_site
-from tests.web.test_serving import free_port
 from tests.webhooks.conftest import golden
 from tests.webhooks.test_http import BURST
 

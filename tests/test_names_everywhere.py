@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import json
 import os
-import socket
 import threading
 import unicodedata
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ import pytest
 from dubarr_watch.errors import printable
 from dubarr_watch.store.records import JobRecord, JobState
 from tests.composing import make_talk
-from tests.programs import Program
+from tests.programs import Program, free_port
 from tests.waiting import eventually
 
 LONGEST = 255 - len(".Dubarr.es.mka")
@@ -52,8 +51,7 @@ class Told:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     folder = tmp_path_factory.mktemp("names")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     with a_phone() as (phone, pushed):
         program = Program(
             folder, API_HOST="127.0.0.1", API_PORT=str(port), API_PASS=PASSWORD,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from dubarr_watch.media import probe
 from dubarr_watch.store.records import JobState
 from tests.composing import ffmpeg, make_talk
-from tests.programs import Program
+from tests.programs import Program, free_port
 from tests.test_names_everywhere import Told, a_phone, obeyed
 from tests.waiting import eventually
 
@@ -59,8 +58,7 @@ def _clock(at_s: float) -> str:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     folder = tmp_path_factory.mktemp("words")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     with a_phone() as (phone, pushed):
         program = Program(
             folder, API_HOST="127.0.0.1", API_PORT=str(port), API_PASS=PASSWORD,

@@ -19,8 +19,9 @@ from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobState
 from tests.cli.conftest import Call, Home
 from tests.cli.test_status import a_job
-from tests.cluster.clusters import SECRET, Cluster, end_all, free_port
+from tests.cluster.clusters import SECRET, Cluster, end_all
 from tests.gpu.fake_driver import FIRST, SECOND, build
+from tests.programs import free_port
 from tests.waiting import eventually
 
 # Apprise imports it where Python still has it.

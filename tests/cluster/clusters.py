@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from dubarr_watch.gpu.leases import LeaseBroker
 from dubarr_watch.gpu.wishes import Rules
 from dubarr_watch.settings import Settings, load_settings
 from tests.composing import Shop, living_below, open_shop
+from tests.programs import free_port
 from tests.waiting import eventually
 
 SECRET = "made-up-secret-of-a-test-cluster"
@@ -176,10 +176,3 @@ def end_all(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdin is not None:
         process.stdin.close()
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -12,10 +12,10 @@ import pytest
 from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobRecord, JobState
 from tests.composing import make_talk, names
-from tests.programs import Program, all_gone, drop
+from tests.programs import Program, all_gone, drop, free_port
 from tests.store.server import Server, running_server
 from tests.waiting import eventually
-from tests.webhooks.test_daemon import client, free_port
+from tests.webhooks.test_daemon import client
 
 LINES_S = 40.0
 

@@ -14,9 +14,9 @@ import httpx
 
 from dubarr_watch.store.records import JobState
 from tests.composing import make_talk
-from tests.programs import MAX_STOP_S, Program, all_gone, drop
+from tests.programs import MAX_STOP_S, Program, all_gone, drop, free_port
 from tests.waiting import eventually
-from tests.webhooks.test_daemon import client, free_port
+from tests.webhooks.test_daemon import client
 
 STAGES = ("extract", "transcribe", "diarize", "translate", "synthesize", "mix", "publish")
 

@@ -15,9 +15,9 @@ from dubarr_watch.store.records import JobState
 from tests.composing import make_talk, names, running_below, sha256
 from tests.engines.hubserver import HubServer
 from tests.engines.test_catalog import hub_list
-from tests.programs import MAX_STOP_S, Program, all_gone, drop
+from tests.programs import MAX_STOP_S, Program, all_gone, drop, free_port
 from tests.waiting import eventually
-from tests.webhooks.test_daemon import client, free_port
+from tests.webhooks.test_daemon import client
 
 VIDEO_S = 12.0
 SLOW_MUX = """#!/bin/sh

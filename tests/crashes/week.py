@@ -35,9 +35,9 @@ from dubarr_watch.store import Store
 from dubarr_watch.store.records import JobOptions, JobState
 from dubarr_watch.upkeep import Upkeep
 from tests.composing import living_below, make_talk
-from tests.programs import Program, drop_another
+from tests.programs import Program, drop_another, free_port
 from tests.waiting import eventually
-from tests.webhooks.test_daemon import client, free_port
+from tests.webhooks.test_daemon import client
 
 VIDEO_S = 2.0
 DAY_S = 10.0

@@ -15,12 +15,11 @@ from dubarr_watch.errors import StoreUnreachable, WrongUsage
 from dubarr_watch.store.records import JobState
 from tests.chromium import NEEDS_CHROMIUM, PHONE, open_browser
 from tests.composing import make_silence, make_talk
-from tests.programs import Program, drop
+from tests.programs import Program, drop, free_port
 from tests.waiting import eventually
 from tests.web.browsing import mark, opened, ready, same_as_before
 from tests.web.household import CARD, house_with_a_card, lease
 from tests.web.sites import PASSWORD, USER, Site, open_site
-from tests.web.test_serving import free_port
 
 pytestmark = NEEDS_CHROMIUM
 

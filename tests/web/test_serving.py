@@ -16,18 +16,10 @@ from websockets.sync.client import connect
 
 from dubarr_watch.store.records import JobState
 from tests.composing import make_talk, names, sha256
-from tests.programs import MAX_STOP_S, Program, all_gone, drop
+from tests.programs import MAX_STOP_S, Program, all_gone, drop, free_port
 from tests.waiting import eventually
 
 MAX_IDLE_RSS_MB = 150
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @pytest.fixture

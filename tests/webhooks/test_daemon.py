@@ -15,16 +15,10 @@ from dubarr_watch.store import Store
 from dubarr_watch.store.inbox import InboxRecord, InboxState
 from dubarr_watch.store.records import JobState
 from tests.composing import make_talk
-from tests.programs import Program
+from tests.programs import Program, free_port
 from tests.services.media_servers import TOKEN, Jellyfin
 from tests.waiting import eventually
 from tests.webhooks.conftest import NEW, golden
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def client(program: Program, port: int) -> httpx.Client:
