@@ -28,7 +28,8 @@ from benchmarks.spent import Spent, spent
 from benchmarks.usual_way import BATCH, Usual, ffmpeg, usual_way
 from dubarr_watch.dubbing.codecs import track_codec
 from dubarr_watch.dubbing.levels import sound_levels
-from dubarr_watch.dubbing.mixing import Programme, mix
+from dubarr_watch.dubbing.mixing import mix
+from dubarr_watch.dubbing.programme import Programme
 from dubarr_watch.dubbing.timeline import SAMPLE_RATE
 from dubarr_watch.dubbing.workspace import MemoryMeter
 

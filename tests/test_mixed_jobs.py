@@ -15,8 +15,9 @@ from dubarr_watch.dubbing.codecs import TrackCodec
 from dubarr_watch.dubbing.extraction import extract_audio
 from dubarr_watch.dubbing.layouts import STEREO
 from dubarr_watch.dubbing.levels import Loudness, parse_loudness
-from dubarr_watch.dubbing.mixing import Programme, mix
+from dubarr_watch.dubbing.mixing import mix
 from dubarr_watch.dubbing.muxing import publish_muxed
+from dubarr_watch.dubbing.programme import Programme
 from dubarr_watch.dubbing.report import Summary
 from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.dubbing.workspace import JobControl

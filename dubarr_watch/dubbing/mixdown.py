@@ -15,7 +15,8 @@ from dubarr_watch.dubbing.containers import container_of
 from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.layouts import Layout, layout_of
 from dubarr_watch.dubbing.levels import Loudness
-from dubarr_watch.dubbing.mixing import MixControl, Programme, mix
+from dubarr_watch.dubbing.mixing import mix
+from dubarr_watch.dubbing.programme import MixControl, Programme
 from dubarr_watch.dubbing.songs import sung_spans, united
 from dubarr_watch.dubbing.speaking import FittedTake, Part
 from dubarr_watch.dubbing.timeline import PlacedTake

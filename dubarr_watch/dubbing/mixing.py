@@ -9,31 +9,26 @@ nobody is dubbed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import numpy as np
 import soundfile
 
-from dubarr_watch.dubbing.balance import Balance, MixLine, balance
+from dubarr_watch.dubbing.balance import Balance, balance
 from dubarr_watch.dubbing.codecs import TrackCodec, track_codec
-from dubarr_watch.dubbing.ducking import MAX_DUCK_DB, Ducker, channel_depths
-from dubarr_watch.dubbing.layouts import Layout, layout_of
-from dubarr_watch.dubbing.levels import Loudness, Measuring, factor, sound_levels, take_levels
-from dubarr_watch.dubbing.limiting import Limiter
+from dubarr_watch.dubbing.ducking import MAX_DUCK_DB, channel_depths
+from dubarr_watch.dubbing.encoding import Recipe, Turn, encode
+from dubarr_watch.dubbing.layouts import layout_of
+from dubarr_watch.dubbing.levels import Loudness, Measuring, sound_levels, take_levels
 from dubarr_watch.dubbing.loudness import SILENCE_LUFS, STEP_S
-from dubarr_watch.dubbing.timeline import BLOCK, SAMPLE_RATE, Samples, SpeechLine
+from dubarr_watch.dubbing.programme import MixControl, Programme
 from dubarr_watch.dubbing.track_check import (
     MAX_TRUE_PEAK_DBTP,
     METERS_DIFFER_DB,
-    Written,
     check_track,
 )
-from dubarr_watch.dubbing.wordless import WordlessSound
-from dubarr_watch.engines.base import Progress, Span, no_progress
-from dubarr_watch.media import output_name, run_ffmpeg, widen_pipe
+from dubarr_watch.engines.base import no_progress
 
 TARGET_LUFS = -23.0
 """Programme loudness of EBU R 128."""
@@ -51,50 +46,6 @@ MAX_GAIN_DB = 40.0
 """A programme that is quieter than this calls for is noise or nothing, and stays quiet."""
 
 _ROOM_DB = 6.0
-_PARTS = (0.15, 0.65, 0.2)  # of the time: levels, encoding, measuring the result
-
-
-@dataclass(frozen=True, slots=True)
-class MixControl:
-    """How a mix is watched and stopped."""
-
-    progress: Progress = no_progress
-    cancelled: Callable[[], bool] = field(default=lambda: False)
-    stall_s: float = 600
-
-    def part(self, number: int, duration_s: float) -> MixControl:
-        """Return the control of one part of the whole."""
-        tell, before, share = self.progress, sum(_PARTS[:number]), _PARTS[number]
-        return replace(
-            self,
-            progress=lambda done, total: tell(
-                (before + share * (min(done / total, 1.0) if total else 1.0)) * duration_s,
-                duration_s,
-            ),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Programme:
-    """What is mixed.
-
-    Attributes:
-        original: The film's sound: 48 kHz, starting at the video's time 0.
-        bed: What lies under the dub: the same file, or what is left of it without voices.
-        lines: What is heard, in order of start.
-        duration_s: Length of the video.
-        style: What is done to the bed: `dub`, `voiceover` or `without voices`; see `DUCK_DB`.
-        match: Whether the mix becomes as loud as the original; else -23 LUFS.
-        wordless: When a bed without voices gives way to the original, see `wordless`.
-    """
-
-    original: Path
-    bed: Path
-    lines: Sequence[MixLine]
-    duration_s: float
-    style: str = "dub"
-    match: bool = False
-    wordless: Sequence[Span] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +91,10 @@ def mix(
     layout = layout_of(soundfile.info(programme.bed).channels)
     codec = codec or track_codec(layout)
     plan, goal_lufs = _plan(programme, control.part(0, programme.duration_s))
-    recipe = _Recipe(programme, plan, layout, codec)
+    recipe = Recipe(programme, plan, layout, codec)
     ceiling_db = MAX_TRUE_PEAK_DBTP - (0.5 if codec.bit_rate else METERS_DIFFER_DB)
-    turn = _Turn(min(goal_lufs - plan.integrated_lufs, MAX_GAIN_DB), ceiling_db)
-    asked_lufs, tries = goal_lufs, list[tuple[_Turn, Loudness]]()
+    turn = Turn(min(goal_lufs - plan.integrated_lufs, MAX_GAIN_DB), ceiling_db)
+    asked_lufs, tries = goal_lufs, list[tuple[Turn, Loudness]]()
     for number, tolerance_lu in enumerate(TOLERANCES_LU):
         got = _made(recipe, target, turn, control, first=number == 0)
         tries.append((turn, got))
@@ -158,28 +109,20 @@ def mix(
         step_db = (goal_lufs - got.integrated_lufs) * (1.0 if number == 0 else 1.5)
         over_db = got.true_peak_dbtp - MAX_TRUE_PEAK_DBTP + 0.1 + METERS_DIFFER_DB
         gain_db = min(turn.gain_db + step_db, MAX_GAIN_DB)
-        turn, last = _Turn(gain_db, turn.ceiling_db - max(0.0, over_db)), turn
+        turn, last = Turn(gain_db, turn.ceiling_db - max(0.0, over_db)), turn
         if turn == last:
             break
     got = _settled(recipe, target, tries, goal_lufs, control)
     return _told(got, plan, asked_lufs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """How one try is turned up and held down."""
-
-    gain_db: float
-    ceiling_db: float
-
-
 def _made(
-    recipe: _Recipe, target: Path, turn: _Turn, control: MixControl, *, first: bool
+    recipe: Recipe, target: Path, turn: Turn, control: MixControl, *, first: bool
 ) -> Loudness:
     """Encode and check; the progress of the first try is that of all."""
     duration_s, unheard = recipe.programme.duration_s, replace(control, progress=no_progress)
     encoding, measuring = (control.part(part, duration_s) if first else unheard for part in (1, 2))
-    written = _encode(recipe, target, turn, encoding)
+    written = encode(recipe, target, turn, encoding)
     return check_track(target, written, measuring.progress, measuring.cancelled)
 
 
@@ -191,9 +134,9 @@ def _stands_still(tried: Sequence[Loudness], goal_lufs: float) -> bool:
 
 
 def _settled(
-    recipe: _Recipe,
+    recipe: Recipe,
     target: Path,
-    tries: list[tuple[_Turn, Loudness]],
+    tries: list[tuple[Turn, Loudness]],
     goal_lufs: float,
     control: MixControl,
 ) -> Loudness:
@@ -208,7 +151,7 @@ def _settled(
     over_db = got.true_peak_dbtp - MAX_TRUE_PEAK_DBTP
     if over_db > 0:
         # All of it goes down: that takes any codec's peaks along.
-        turn = _Turn(turn.gain_db - over_db - 1, turn.ceiling_db - over_db - 1)
+        turn = Turn(turn.gain_db - over_db - 1, turn.ceiling_db - over_db - 1)
     elif got is tries[-1][1]:
         return got
     return _made(recipe, target, turn, control, first=False)
@@ -249,64 +192,6 @@ def _plan(programme: Programme, control: MixControl) -> tuple[Balance, float]:
     if programme.match and original.integrated_lufs > SILENCE_LUFS:
         goal_lufs = original.integrated_lufs
     return plan, goal_lufs
-
-
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    programme: Programme
-    plan: Balance
-    layout: Layout
-    codec: TrackCodec
-
-    def blocks(self, gain: float) -> Iterator[Samples]:
-        """Yield the mix, float32 of shape (n, channels), as long as the video."""
-        total = round(self.programme.duration_s * SAMPLE_RATE)
-        speech, ducker = SpeechLine(self.plan.takes, total), Ducker(self.plan.ducks)
-        spans = self.programme.wordless if self.programme.original != self.programme.bed else ()
-        with (
-            soundfile.SoundFile(self.programme.bed) as bed,
-            WordlessSound(self.programme.original, spans) as wordless,
-        ):
-            for position in range(0, total, BLOCK):
-                count = min(BLOCK, total - position)
-                block = bed.read(count, dtype="float32", always_2d=True, fill_value=0.0)
-                wordless.lay_over(block, position)
-                if block.shape[1] == 1:
-                    block = np.repeat(block, 2, axis=1)
-                ducker.apply(block, position)
-                speech.add_to(block, position)
-                block *= np.float32(gain)
-                yield block
-
-
-def _encode(recipe: _Recipe, target: Path, turn: _Turn, control: MixControl) -> Written:
-    layout, codec = recipe.layout, recipe.codec
-    limiter = Limiter(factor(turn.ceiling_db))
-
-    def feed(stdin: BinaryIO) -> None:
-        widen_pipe(stdin)
-        for block in limiter.run(recipe.blocks(factor(turn.gain_db))):
-            stdin.write(np.ascontiguousarray(block).data)
-
-    arguments: list[Any] = [
-        "-f", "f32le", "-ar", str(SAMPLE_RATE), "-ch_layout", layout.name, "-i", "pipe:0",
-        "-af", f"aformat=channel_layouts={codec.layout.name}",
-        *codec.arguments, "-f", "matroska", output_name(target),
-    ]  # fmt: skip
-    run_ffmpeg(
-        arguments,
-        path=recipe.programme.bed,
-        duration_s=recipe.programme.duration_s,
-        progress=control.progress,
-        cancelled=control.cancelled,
-        stall_s=control.stall_s,
-        stdin=feed,
-    )
-    # What was planned is known without measuring it; only the limiter came in between.
-    kept = np.repeat(limiter.kept, round(BLOCK / SAMPLE_RATE / STEP_S))
-    energy = recipe.plan.energy * factor(turn.gain_db) ** 2
-    energy *= np.pad(kept, (0, max(len(energy) - len(kept), 0)), mode="edge")[: len(energy)]
-    return Written(codec, energy, limiter.peaks, exact=codec.layout == layout)
 
 
 def _is_right(got: Loudness, goal_lufs: float, tolerance_lu: float) -> bool:

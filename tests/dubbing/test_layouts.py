@@ -17,7 +17,8 @@ from dubarr_watch.dubbing.layouts import STEREO, layout_of
 from dubarr_watch.dubbing.levels import measure_loudness, sound_levels
 from dubarr_watch.dubbing.limiting import Limiter
 from dubarr_watch.dubbing.loudness import PeakMeter
-from dubarr_watch.dubbing.mixing import Programme, mix
+from dubarr_watch.dubbing.mixing import mix
+from dubarr_watch.dubbing.programme import Programme
 from dubarr_watch.dubbing.timeline import SAMPLE_RATE, PlacedTake
 from dubarr_watch.engines.base import Span
 from dubarr_watch.media import ffmpeg_path, probe

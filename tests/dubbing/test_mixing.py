@@ -14,13 +14,14 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import correlate
 
-from dubarr_watch.dubbing import mixing
+from dubarr_watch.dubbing import encoding, mixing
 from dubarr_watch.dubbing.balance import MixLine
 from dubarr_watch.dubbing.codecs import TrackCodec
 from dubarr_watch.dubbing.ducking import ATTACK_S, DUCK_DB, RELEASE_S, Duck, Ducker
 from dubarr_watch.dubbing.layouts import STEREO
 from dubarr_watch.dubbing.levels import Loudness, measure_loudness
-from dubarr_watch.dubbing.mixing import TARGET_LUFS, MixControl, MixedTrack, Programme, mix
+from dubarr_watch.dubbing.mixing import TARGET_LUFS, MixedTrack, mix
+from dubarr_watch.dubbing.programme import MixControl, Programme
 from dubarr_watch.dubbing.timeline import SAMPLE_RATE, PlacedTake, write_speech
 from dubarr_watch.dubbing.track_check import MAX_TRUE_PEAK_DBTP
 from dubarr_watch.engines.base import Span
@@ -285,7 +286,7 @@ class TestOnePass:
             runs.append([str(word) for word in arguments])
             return run_ffmpeg(arguments, **options)
 
-        monkeypatch.setattr(mixing, "run_ffmpeg", counted)
+        monkeypatch.setattr(encoding, "run_ffmpeg", counted)
         take = save_take(tmp_path / "t.wav", 0.1)
         takes = [PlacedTake(take, 0.5 + 0.1 * number, 0.1) for number in range(100)]
         bed = save_bed(tmp_path / "bed.wav", hum())
@@ -449,7 +450,9 @@ from dubarr_watch.dubbing.balance import MixLine
 from dubarr_watch.dubbing.codecs import track_codec
 from dubarr_watch.dubbing.layouts import STEREO
 from dubarr_watch.dubbing.limiting import Limiter
-from dubarr_watch.dubbing.mixing import MixControl, Programme, _plan, _Recipe
+from dubarr_watch.dubbing.encoding import Recipe
+from dubarr_watch.dubbing.mixing import _plan
+from dubarr_watch.dubbing.programme import MixControl, Programme
 from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.engines.base import Span
 folder, seconds = Path(sys.argv[1]), int(sys.argv[2])
@@ -464,7 +467,7 @@ lines = [
 ]
 programme = Programme(bed, bed, lines, seconds)
 plan, _ = _plan(programme, MixControl())
-for block in Limiter(0.8).run(_Recipe(programme, plan, STEREO, track_codec(STEREO)).blocks(1.0)):
+for block in Limiter(0.8).run(Recipe(programme, plan, STEREO, track_codec(STEREO)).blocks(1.0)):
     pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from dubarr_watch.dubbing.balance import MixLine
-from dubarr_watch.dubbing.mixing import Programme, mix
+from dubarr_watch.dubbing.mixing import mix
+from dubarr_watch.dubbing.programme import Programme
 from dubarr_watch.dubbing.timeline import SAMPLE_RATE, PlacedTake
 from dubarr_watch.dubbing.wordless import (
     FADE_S,
