@@ -164,7 +164,7 @@ def test_each_input_of_ffmpeg_is_named_in_one_place() -> None:
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Constant) and node.value == "-i"
     ]
-    assert sorted(set(by_hand)) == ["demo/clip.py", "dubbing/mixing.py", "media/arguments.py"]
+    assert sorted(set(by_hand)) == ["demo/clip.py", "dubbing/encoding.py", "media/arguments.py"]
 
 
 def test_no_model_is_unpickled() -> None:

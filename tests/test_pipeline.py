@@ -253,8 +253,8 @@ class TestCheckpoints:
     ) -> None:
         """Also one that is exactly as loud as the one before."""
         alike = Loudness(-23.0, -1.6)
-        told = mixing._told
-        monkeypatch.setattr(mixing, "_told", lambda *got: replace(told(*got), loudness=alike))
+        told = mixing.told
+        monkeypatch.setattr(mixing, "told", lambda *got: replace(told(*got), loudness=alike))
         job = shop.enqueue(film, "es")
         crash_at(shop, "voice_activity", 1)
         shop.run(job)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,6 +85,19 @@ class Balance:
         return integrated_lufs(self.energy)
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was decided about a line.
+
+    Attributes:
+        take: Its take, with the gain of each channel.
+        duck: How the bed gives way to it.
+    """
+
+    take: PlacedTake
+    duck: Duck
+
+
 def balance(
     lines: Sequence[MixLine],
     takes_energy: Sequence[_Energy],
@@ -92,6 +105,7 @@ def balance(
     bed: SoundLevels,
     depths_db: Sequence[float],
     deepest_db: float,
+    settled: Mapping[PlacedTake, Settled] | None = None,
 ) -> Balance:
     """Decide how loud each line is, where it is heard, and how far the bed gives way.
 
@@ -102,7 +116,9 @@ def balance(
         bed: What lies under the dub: the same, or what is left of it without voices.
         depths_db: How far each channel of the bed goes down at least.
         deepest_db: How far it may where a line needs that.
+        settled: What was decided before about takes, which are without gains here.
     """
+    settled = settled or {}
     layout = bed.layout
     voices = [_voice_energy(original, bed, line.span) for line in lines]
     sides = _sides(lines, voices, layout.centre, len(layout.channels))
@@ -111,14 +127,18 @@ def balance(
         for voice, side in zip(voices, sides, strict=True)
     ])  # fmt: skip
     takes = tuple(
-        replace(line.take, gains=tuple(round(float(g), 5) for g in side * gain))
+        settled[line.take].take
+        if line.take in settled
+        else replace(line.take, gains=tuple(round(float(g), 5) for g in side * gain))
         for line, side, gain in zip(lines, sides, gains, strict=True)
     )
     under, over = bed.energy.astype(np.float64), np.zeros(len(bed.energy))
     for take, energy in zip(takes, takes_energy, strict=True):
         _lay(over, take, energy * float((np.array(take.gains) ** 2) @ layout.weights))
     ducks = tuple(
-        Duck(line.ducked, _deep_enough(bed, over, depths_db, deepest_db, take))
+        settled[line.take].duck
+        if line.take in settled
+        else Duck(line.ducked, _deep_enough(bed, over, depths_db, deepest_db, take))
         for line, take in zip(lines, takes, strict=True)
     )
     gain = _duck_gain(len(under), ducks, len(layout.channels))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dubarr_watch.dubbing.codecs import most_bytes
 from dubarr_watch.dubbing.dub import Dub, Understood
+from dubarr_watch.dubbing.dub_voice import DubVoice, find_voice
 from dubarr_watch.dubbing.muxing import publish_muxed
 from dubarr_watch.dubbing.passes import Watch
 from dubarr_watch.dubbing.places import names_for
@@ -19,7 +20,6 @@ from dubarr_watch.dubbing.results import LanguageResult, PublishedTrack
 from dubarr_watch.dubbing.speaker_report import speakers_heard
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.subtitle_writing import write_srt
-from dubarr_watch.dubbing.timeline import write_speech
 from dubarr_watch.dubbing.track_file import publish_sidecar
 from dubarr_watch.dubbing.usage import UsageBook
 from dubarr_watch.dubbing.video import Video, still_there
@@ -216,13 +216,17 @@ class Delivery:
 
     def _listen(self, dub: Dub, spec: EngineSpec) -> list[Span]:
         """Return where the dub has voice; it is written out alone for as long as that takes."""
+        name = f"voice.{dub.language.code}"
         speech = self.work.folder / f"speech.{dub.language.code}.wav"
-        write_speech(dub.takes, self.understood.audio.duration_s, speech)
         with self.host.engine("transcriber", spec, **self.control.watch) as transcriber:
-            found = transcriber.voice_activity(speech)
+            found = find_voice(
+                dub.takes, self.understood.audio.duration_s, content_key(made_by(spec)),
+                transcriber.voice_activity, speech, self.work.kept(name, DubVoice),
+            )  # fmt: skip
         if not self.settings.debug_mode:
-            speech.unlink()
-        return found
+            speech.unlink(missing_ok=True)
+        self.work.keep(name, DubVoice, found)
+        return found.spans
 
     @contextmanager
     def _naming(

@@ -15,7 +15,8 @@ from dubarr_watch.dubbing.containers import container_of
 from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.layouts import Layout, layout_of
 from dubarr_watch.dubbing.levels import Loudness
-from dubarr_watch.dubbing.mixing import mix
+from dubarr_watch.dubbing.mixing import MixedTrack, mix
+from dubarr_watch.dubbing.patching import Made, patch
 from dubarr_watch.dubbing.programme import MixControl, Programme
 from dubarr_watch.dubbing.songs import sung_spans, united
 from dubarr_watch.dubbing.speaking import FittedTake, Part
@@ -96,15 +97,35 @@ def mix_dub(
     def make() -> Mixed:
         watch = MixControl(progress, control.cancelled, control.stall_s)
         heard = _as_in_the_original(lines, known, style, control)
-        made = mix(replace(programme, lines=heard), audio, codec=codec, control=watch)
+        made = _made(replace(programme, lines=heard), audio, codec, language, bed_key, work, watch)
         notes = [
             *wordless_note(wordless), *rooms_note(heard), *_narrowed_note(layout, codec, muxer),
             *made.notes,
         ]  # fmt: skip
         return Mixed(audio, made.loudness, made.depth_lu, notes)
 
+    bed_key = content_key(known.key, style, match, codec)
     key = content_key(known.key, fitted, style, match, codec, kept)
     return work.stage("mix", language.code, key, Mixed, make)
+
+
+def _made(
+    programme: Programme,
+    audio: Path,
+    codec: TrackCodec,
+    language: Language,
+    key: str,
+    work: Workspace,
+    watch: MixControl,
+) -> MixedTrack:
+    """Mix all of it; or, where it was mixed before, what is another now."""
+    name = f"mix.{language.code}"
+    before, track = work.kept(name, Made), None
+    if before is not None and before.still_is(key, audio):
+        track = patch(programme, audio, codec, before.record, watch)
+    track = track or mix(programme, audio, codec=codec, control=watch)
+    work.keep(name, Made, Made.of(track.record, key, audio))
+    return track
 
 
 def _as_in_the_original(

@@ -9,26 +9,27 @@ nobody is dubbed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
 
-from dubarr_watch.dubbing.balance import Balance, balance
+from dubarr_watch.dubbing.balance import Balance, Settled, balance
 from dubarr_watch.dubbing.codecs import TrackCodec, track_codec
-from dubarr_watch.dubbing.ducking import MAX_DUCK_DB, channel_depths
+from dubarr_watch.dubbing.ducking import MAX_DUCK_DB, Duck, channel_depths
 from dubarr_watch.dubbing.encoding import Recipe, Turn, encode
 from dubarr_watch.dubbing.layouts import layout_of
 from dubarr_watch.dubbing.levels import Loudness, Measuring, sound_levels, take_levels
 from dubarr_watch.dubbing.loudness import SILENCE_LUFS, STEP_S
 from dubarr_watch.dubbing.programme import MixControl, Programme
+from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.dubbing.track_check import (
     MAX_TRUE_PEAK_DBTP,
     METERS_DIFFER_DB,
     check_track,
 )
-from dubarr_watch.engines.base import no_progress
+from dubarr_watch.engines.base import Span, no_progress
 
 TARGET_LUFS = -23.0
 """Programme loudness of EBU R 128."""
@@ -49,17 +50,44 @@ _ROOM_DB = 6.0
 
 
 @dataclass(frozen=True, slots=True)
+class MixRecord:
+    """How a track was mixed, for whoever changes part of it.
+
+    Attributes:
+        takes: With their gains.
+        ducks: Of each take.
+        wordless: When the original was gone over to.
+        turn: How loud it was made.
+        asked_lufs: How loud it was to be.
+        goal_lufs: The same, or as near as its peaks allowed.
+        planned_lufs: How loud it would have been without any of that.
+        loudness: How loud it is.
+    """
+
+    takes: tuple[PlacedTake, ...]
+    ducks: tuple[Duck, ...]
+    wordless: tuple[Span, ...]
+    turn: Turn
+    asked_lufs: float
+    goal_lufs: float
+    planned_lufs: float
+    loudness: Loudness
+
+
+@dataclass(frozen=True, slots=True)
 class MixedTrack:
     """What was made.
 
     Attributes:
         loudness: Of the encoded track.
         depth_lu: By how much the voice stands above the bed; see `Balance`.
+        record: How it was made.
         notes: What a listener should know: that it is not as loud or clear as it should be.
     """
 
     loudness: Loudness
     depth_lu: float | None
+    record: MixRecord
     notes: tuple[str, ...] = ()
 
 
@@ -90,19 +118,32 @@ def mix(
     control = control or MixControl()
     layout = layout_of(soundfile.info(programme.bed).channels)
     codec = codec or track_codec(layout)
-    plan, goal_lufs = _plan(programme, control.part(0, programme.duration_s))
+    plan, goal_lufs = plan_mix(programme, control.part(0, programme.duration_s))
     recipe = Recipe(programme, plan, layout, codec)
-    ceiling_db = MAX_TRUE_PEAK_DBTP - (0.5 if codec.bit_rate else METERS_DIFFER_DB)
-    turn = Turn(min(goal_lufs - plan.integrated_lufs, MAX_GAIN_DB), ceiling_db)
-    asked_lufs, tries = goal_lufs, list[tuple[Turn, Loudness]]()
+    asked_lufs = goal_lufs
+    turn, got, goal_lufs = _brought_there(recipe, target, asked_lufs, control)
+    record = MixRecord(
+        plan.takes, plan.ducks, tuple(programme.wordless), turn, asked_lufs, goal_lufs,
+        plan.integrated_lufs, got,
+    )  # fmt: skip
+    return told(record, plan.depth_lu)
+
+
+def _brought_there(
+    recipe: Recipe, target: Path, goal_lufs: float, control: MixControl
+) -> tuple[Turn, Loudness, float]:
+    """Encode until the figures are right; return how, the figures, and the goal at last."""
+    ceiling_db = MAX_TRUE_PEAK_DBTP - (0.5 if recipe.codec.bit_rate else METERS_DIFFER_DB)
+    turn = Turn(min(goal_lufs - recipe.plan.integrated_lufs, MAX_GAIN_DB), ceiling_db)
+    tries = list[tuple[Turn, Loudness]]()
     for number, tolerance_lu in enumerate(TOLERANCES_LU):
         got = _made(recipe, target, turn, control, first=number == 0)
         tries.append((turn, got))
-        if programme.match and number and got.integrated_lufs < goal_lufs:
+        if recipe.programme.match and number and got.integrated_lufs < goal_lufs:
             # An original without any headroom is louder than peaks allow.
             goal_lufs = got.integrated_lufs
         if _is_right(got, goal_lufs, tolerance_lu):
-            return _told(got, plan, asked_lufs)
+            return turn, got, goal_lufs
         if _stands_still([figures for _, figures in tries], goal_lufs):
             break
         # A limiter takes part of a gain back: what the last one has not brought is asked for anew.
@@ -112,8 +153,8 @@ def mix(
         turn, last = Turn(gain_db, turn.ceiling_db - max(0.0, over_db)), turn
         if turn == last:
             break
-    got = _settled(recipe, target, tries, goal_lufs, control)
-    return _told(got, plan, asked_lufs)
+    turn, got = _settled(recipe, target, tries, goal_lufs, control)
+    return turn, got, goal_lufs
 
 
 def _made(
@@ -139,7 +180,7 @@ def _settled(
     tries: list[tuple[Turn, Loudness]],
     goal_lufs: float,
     control: MixControl,
-) -> Loudness:
+) -> tuple[Turn, Loudness]:
     """Make what came nearest, with its peaks kept whatever that takes of its loudness."""
     turn, got = min(
         reversed(tries),
@@ -153,30 +194,43 @@ def _settled(
         # All of it goes down: that takes any codec's peaks along.
         turn = Turn(turn.gain_db - over_db - 1, turn.ceiling_db - over_db - 1)
     elif got is tries[-1][1]:
-        return got
-    return _made(recipe, target, turn, control, first=False)
+        return turn, got
+    return turn, _made(recipe, target, turn, control, first=False)
 
 
-def _told(got: Loudness, plan: Balance, asked_lufs: float) -> MixedTrack:
+def told(record: MixRecord, depth_lu: float | None) -> MixedTrack:
     """Return what is told of a track: its figures, and notes on those that were not reached."""
-    notes = []
+    notes, got, asked_lufs = [], record.loudness, record.asked_lufs
     if abs(got.integrated_lufs - asked_lufs) > max(TOLERANCES_LU) + METERS_DIFFER_DB / 2:
         full = got.true_peak_dbtp > MAX_TRUE_PEAK_DBTP - _ROOM_DB
         why = "its peaks leave no room for more" if full else "there is next to nothing to be heard"
         notes.append(
             f"The track is at {got.integrated_lufs:.1f} LUFS instead of {asked_lufs:.1f}: {why}."
         )
-    if plan.depth_lu is not None and plan.depth_lu < LEAST_DEPTH_LU:
+    if depth_lu is not None and depth_lu < LEAST_DEPTH_LU:
         notes.append(
-            f"The dub stands only {plan.depth_lu:.1f} LU above the film's own sound, which may "
+            f"The dub stands only {depth_lu:.1f} LU above the film's own sound, which may "
             f"make it hard to follow: {LEAST_DEPTH_LU:.0f} are meant to lie between them."
         )
     figures = Loudness(round(got.integrated_lufs, 1), round(got.true_peak_dbtp, 1))
-    return MixedTrack(figures, plan.depth_lu, tuple(notes))
+    return MixedTrack(figures, depth_lu, record, tuple(notes))
 
 
-def _plan(programme: Programme, control: MixControl) -> tuple[Balance, float]:
-    """Return how the mix is made and how loud it is to be."""
+def plan_mix(
+    programme: Programme,
+    control: MixControl,
+    settled: Mapping[PlacedTake, Settled] | None = None,
+) -> tuple[Balance, float]:
+    """Return how a mix is made and how loud it is to be, in LUFS.
+
+    Args:
+        programme: What is mixed.
+        control: Progress and cancel.
+        settled: What was decided before about takes; see `balance`.
+
+    Raises:
+        JobCancelled: As `control` says.
+    """
     watch = Measuring(control.progress, control.cancelled)
     steps = round(programme.duration_s / STEP_S)
     bed = sound_levels(programme.bed, watch).lasting(steps)
@@ -187,7 +241,9 @@ def _plan(programme: Programme, control: MixControl) -> tuple[Balance, float]:
     spans = [line.span for line in programme.lines]
     depths_db = channel_depths(programme.style, bed.layout, programme.bed, spans)
     takes = take_levels([line.take.path for line in programme.lines])
-    plan = balance(programme.lines, takes, original, bed, depths_db, MAX_DUCK_DB[programme.style])
+    plan = balance(
+        programme.lines, takes, original, bed, depths_db, MAX_DUCK_DB[programme.style], settled
+    )
     goal_lufs = TARGET_LUFS
     if programme.match and original.integrated_lufs > SILENCE_LUFS:
         goal_lufs = original.integrated_lufs

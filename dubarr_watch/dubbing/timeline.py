@@ -12,7 +12,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from dubarr_watch.dubbing.reverberation import with_tail
+from dubarr_watch.dubbing.reverberation import LONGEST_ADDED_S, with_tail
 
 SAMPLE_RATE = 48_000
 BLOCK = SAMPLE_RATE
@@ -46,6 +46,13 @@ class PlacedTake:
     gains: tuple[float, ...] = ()
     room_s: float = 0.0
     tail_until_s: float | None = None
+
+
+def ends_at_most_s(take: PlacedTake) -> float:
+    """Return when nothing more is heard of a take, its room included."""
+    if take.tail_until_s is not None:
+        return max(take.tail_until_s, take.start_s + take.duration_s)
+    return take.start_s + take.duration_s + (LONGEST_ADDED_S if take.room_s else 0.0)
 
 
 class SpeechLine:

@@ -101,6 +101,25 @@ def check_track(
     return Loudness(max(integrated_lufs(written.energy) + moved_db, SILENCE_LUFS), peak_db)
 
 
+def true_peak_dbtp(
+    path: Path, span: Span, codec: TrackCodec, cancelled: Callable[[], bool] = lambda: False
+) -> float:
+    """Return the true peak of a stretch of an encoded track, -inf for silence.
+
+    Args:
+        path: The track.
+        span: Which stretch.
+        codec: How it is encoded.
+        cancelled: Whether to stop.
+
+    Raises:
+        MediaError: It cannot be decoded.
+        JobCancelled: As `cancelled` says.
+    """
+    span = Span(max(span.start_s, 0.0), span.end_s)
+    return _decoded(path, span, codec, cancelled)[1]
+
+
 def _spans(written: Written, duration_s: float) -> list[Span]:
     """Return what is decoded, in order and apart."""
     whole = [Span(0.0, duration_s + 1.0)]

@@ -451,7 +451,7 @@ from dubarr_watch.dubbing.codecs import track_codec
 from dubarr_watch.dubbing.layouts import STEREO
 from dubarr_watch.dubbing.limiting import Limiter
 from dubarr_watch.dubbing.encoding import Recipe
-from dubarr_watch.dubbing.mixing import _plan
+from dubarr_watch.dubbing.mixing import plan_mix
 from dubarr_watch.dubbing.programme import MixControl, Programme
 from dubarr_watch.dubbing.timeline import PlacedTake
 from dubarr_watch.engines.base import Span
@@ -466,7 +466,7 @@ lines = [
     for n in range(seconds // 5)
 ]
 programme = Programme(bed, bed, lines, seconds)
-plan, _ = _plan(programme, MixControl())
+plan, _ = plan_mix(programme, MixControl())
 for block in Limiter(0.8).run(Recipe(programme, plan, STEREO, track_codec(STEREO)).blocks(1.0)):
     pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
