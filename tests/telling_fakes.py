@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from dubarr_watch.engines.base import Progress, Speech, Transcript, Word, no_progress
+from dubarr_watch.engines.base import Progress, Span, Speech, Transcript, Word, no_progress
+from dubarr_watch.engines.fake_printer import FakePrinter
 from dubarr_watch.engines.fakes import FakeSynthesizer, FakeTranscriber
+from dubarr_watch.engines.voice_prints import Singing
 from dubarr_watch.errors import SynthesisFailed
 
 RATE = 16_000
@@ -84,6 +86,24 @@ class HearingTranscriber(FakeTranscriber):
         self._deaf_for -= 1
         heard = () if self._deaf_for >= 0 else tuple(words)
         return Transcript(language or "en", 1.0, len(mono) / rate, heard, ())
+
+
+class SingingPrinter(FakePrinter):
+    """Hears somebody sing up to some time, and speak from there on.
+
+    Args:
+        until_s: That time.
+        share: How much of what is sung sounds sung.
+    """
+
+    def __init__(self, *, until_s: float, share: float = 1.0) -> None:
+        self._until_s, self._share = until_s, share
+
+    def singing(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Singing]:
+        """See `VoicePrinter`."""
+        return [(self._share,) if span.end_s <= self._until_s else (0.0,) for span in spans]
 
 
 def _told(samples: np.ndarray[Any, np.dtype[np.int16]], rate: int) -> list[Word]:

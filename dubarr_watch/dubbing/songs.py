@@ -1,10 +1,16 @@
 """Lines that are sung, so that they can be left in the original's voice.
 
-Three things tell: notes (♪) in what was heard, subtitles that mark songs, and refrains. Sound
-alone is not listened to: singing that nobody marked and that does not come back is dubbed. A pitch
-that is held does not tell it from speech. Of 16 voices' time up to 0.20 lay in stretches of 200 ms
-within 40 cents when they spoke over held chords, and 0.00 to 0.27 when they were made to sing over
-such chords with a vibrato of 50 cents; without chords 0.00 to 0.11, with a vibrato of 100 none.
+Four things tell: notes (♪) in what was heard, subtitles that mark songs, refrains, and their sound.
+To a network that tells music from speech, speech over music is speech as long as it is the louder,
+and who sings makes music. Of eight people who spoke for 4 to 12 s it took nothing for music when
+they were alone, at most 0.69 of the moments over music 6 dB below them, and 0.99 over music as loud
+as they were; of those who spoke for 8 s and more at most 0.85. Of a singer alone it took 0.71 to
+0.82, and with a band 5 dB below all. So where voices were taken out of the sound most of a passage
+has to sound sung, over music nearly all of it, and a passage is long. Singing without any music is
+dubbed where voices were not taken out.
+
+A pitch that is held does not tell: of 16 voices' time up to 0.20 lay in stretches of 200 ms within
+40 cents when they spoke over held chords, and 0.00 to 0.27 when they were made to sing over them.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from dubarr_watch.dubbing.studio import Part
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import Span
+from dubarr_watch.engines.voice_prints import Singing
 
 COVERED_SHARE = 0.6
 """A line is sung when subtitles mark this much of it as a song."""
@@ -29,6 +36,14 @@ REFRAIN_AGAIN_S = 240.0
 
 JOINED_S = 2.0
 """Sung lines closer together than this are one song: what lies between is its music."""
+
+SUNG_ALONE, SUNG_OVER_MUSIC = 0.6, 0.95
+"""How much of a passage sounds sung: of voices alone, and of voices in the midst of music."""
+
+_LINE_SHARE = 0.4
+_PASSAGE_S = 8.0
+_PASSAGE_GAP_S = 5.0
+"""A passage is sung voice of that length, in lines with no longer pauses; less tells too little."""
 
 _NOTES = re.compile(r"[♪♫♬]")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -44,6 +59,40 @@ def sung_lines(lines: Sequence[Line], songs: Sequence[Cue]) -> frozenset[int]:
     marked = {line.index for line in lines if _NOTES.search(line.text)}
     marked |= {line.index for line in lines if _covered_s(line, songs) >= _needed_s(line)}
     return frozenset(marked | set(_refrains(lines)))
+
+
+def sounding_sung(
+    lines: Sequence[Line], singing: Sequence[Singing], *, alone: bool
+) -> frozenset[int]:
+    """Return the indices of the lines that sound sung.
+
+    Args:
+        lines: In order of start.
+        singing: How each sounds.
+        alone: Whether voices alone were listened to.
+    """
+    needed, found = SUNG_ALONE if alone else SUNG_OVER_MUSIC, set[int]()
+    for passage in _passages(lines, singing):
+        moments = [moment for _, heard in passage for moment in heard]
+        voice_s = sum(line.duration_s for line, _ in passage)
+        if voice_s >= _PASSAGE_S and sum(moments) >= needed * len(moments):
+            found |= {line.index for line, _ in passage}
+    return frozenset(found)
+
+
+def _passages(
+    lines: Sequence[Line], singing: Sequence[Singing]
+) -> Iterator[list[tuple[Line, Singing]]]:
+    """Yield lines that follow each other and may be sung, each with its sound."""
+    passage: list[tuple[Line, Singing]] = []
+    for line, heard in zip(lines, singing, strict=True):
+        may_be = sum(heard) >= _LINE_SHARE * len(heard)
+        if passage and not (may_be and line.start_s - passage[-1][0].end_s <= _PASSAGE_GAP_S):
+            yield passage
+            passage = []
+        if may_be:
+            passage.append((line, heard))
+    yield passage
 
 
 def sung_spans(parts: Sequence[Part], fitted: Sequence[FittedTake]) -> list[Span]:

@@ -8,7 +8,7 @@ extract -> separate -> transcribe -> diarize -> lines -> voices -> correct -> re
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from dubarr_watch.dubbing.dub import Understood
 from dubarr_watch.dubbing.extraction import SourceAudio, extract_audio
 from dubarr_watch.dubbing.references import Reference, make_references
 from dubarr_watch.dubbing.separation import Separated, separate_voices
-from dubarr_watch.dubbing.songs import sung_lines
+from dubarr_watch.dubbing.songs import sounding_sung, sung_lines
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.subtitle_timing import in_time
 from dubarr_watch.dubbing.subtitles import FoundSubtitles, find_subtitles
@@ -124,12 +124,13 @@ class Understanding:
             printer = specs.printer
             key = content_key(key, made_by(printer))
             voices = self._stage(
-                "voices", key, Voices, lambda told: self._listen(heard, printer, lines, told)
-            )
+                "voices", content_key(key, self.settings.dub_songs), Voices,
+                lambda told: self._listen(heard, printer, lines, told, alone=separated is not None),
+            )  # fmt: skip
         subtitles = self._subtitles(transcript.language) if lines else FoundSubtitles()
         subtitles = in_time(subtitles, transcript.voice, transcript.duration_s)
         key, lines = self._corrected(key, voices.lines, subtitles.cues, transcript.language)
-        songs = self._songs(lines, subtitles)
+        songs = self._songs(lines, subtitles, voices.sung)
         references: list[Reference] = []
         if specs.clones and lines:
             sound = separated.clean if separated else audio.bed
@@ -195,14 +196,28 @@ class Understanding:
             return Diarized(turns(self.specs.diarizer_fallback), note)
 
     def _listen(
-        self, heard: Path, spec: EngineSpec, lines: Sequence[Line], progress: Progress
+        self,
+        heard: Path,
+        spec: EngineSpec,
+        lines: Sequence[Line],
+        progress: Progress,
+        *,
+        alone: bool,
     ) -> Voices:
         with self.host.engine("printer", spec, **self.control.watch) as printer:
             spans = [Span(line.start_s, line.end_s) for line in lines]
-            return know_voices(lines, printer.voices(heard, spans, progress=progress))
+            voices = know_voices(lines, printer.voices(heard, spans, progress=_half(progress)))
+            if self.settings.dub_songs:
+                return voices
+            singing = printer.singing(heard, spans, progress=_half(progress, second=True))
+            return replace(voices, sung=sorted(sounding_sung(lines, singing, alone=alone)))
 
-    def _songs(self, lines: Sequence[Line], subtitles: FoundSubtitles) -> list[int]:
-        return [] if self.settings.dub_songs else sorted(sung_lines(lines, subtitles.songs))
+    def _songs(
+        self, lines: Sequence[Line], subtitles: FoundSubtitles, sung: Sequence[int]
+    ) -> list[int]:
+        if self.settings.dub_songs:
+            return []
+        return sorted(sung_lines(lines, subtitles.songs) | set(sung))
 
     def _corrected(
         self, key: str, lines: list[Line], cues: Sequence[Cue], code: str
@@ -264,3 +279,8 @@ class Understanding:
         names, total = list(weights), sum(weights.values())
         before = sum(weights[name] for name in names[: names.index(stage)])
         return before / total, (before + weights[stage]) / total
+
+
+def _half(progress: Progress, *, second: bool = False) -> Progress:
+    """Return the progress of the first or the second half of a stage."""
+    return lambda done_s, total_s: progress(done_s / 2 + (total_s / 2 if second else 0), total_s)

@@ -8,7 +8,7 @@ like the one it was given to.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -80,11 +80,13 @@ class Voices:
         lines: With short ones given to whom they sound like.
         speakers: In order of their numbers.
         moved: How many short lines were given to another speaker.
+        sung: Indices of the lines that sound sung.
     """
 
     lines: list[Line]
     speakers: list[SpeakerVoice]
     moved: int = 0
+    sung: list[int] = field(default_factory=list)
 
 
 def know_voices(lines: Sequence[Line], prints: Sequence[Print]) -> Voices:

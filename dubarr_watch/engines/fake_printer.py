@@ -10,7 +10,7 @@ import numpy as np
 
 from dubarr_watch.engines.base import Progress, Span, no_progress
 from dubarr_watch.engines.samples import RATE, Samples, SpeechSamples
-from dubarr_watch.engines.voice_prints import Print
+from dubarr_watch.engines.voice_prints import Print, Singing
 
 _SHORTEST_S = 0.3
 _LOWEST_HZ = 20.0
@@ -35,6 +35,14 @@ class FakePrinter:
             found = [_print(samples.between(span.start_s, span.end_s)) for span in spans]
             progress(samples.duration_s, samples.duration_s)
         return found
+
+    def singing(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Singing]:
+        """See `VoicePrinter`. Nobody sings."""
+        with SpeechSamples(audio) as samples:
+            progress(samples.duration_s, samples.duration_s)
+        return [(0.0,) for _ in spans]
 
 
 def _print(samples: Samples) -> Print:

@@ -67,7 +67,7 @@ def full_specs(settings: Settings) -> EngineSpecs:
         listener=EngineSpec(f"{_ENGINES}.listener:VoiceListener"),
         understands=True,
         prover=_prover(settings),
-        printer=replace(_d_vectors(settings), target=f"{_ENGINES}.dvector_prints:DVectorPrinter"),
+        printer=_printer(settings),
         clones=settings.tts_model is TtsModel.XTTS,
         speaks=speaks,
         speech=_SPEECH[settings.tts_model],
@@ -146,6 +146,12 @@ def _d_vectors(settings: Settings) -> EngineSpec:
             "threads": usable_threads(settings),
         },
     )
+
+
+def _printer(settings: Settings) -> EngineSpec:
+    songs = settings.models_dir / "speech-music" / "speech_music_cnn.hdf5"
+    options = {**_d_vectors(settings).options, "songs": songs}
+    return EngineSpec(f"{_ENGINES}.dvector_prints:DVectorPrinter", options)
 
 
 def _translator(settings: Settings) -> tuple[EngineSpec, StageNeed]:

@@ -43,11 +43,12 @@ def _embedded(settings: Settings) -> EngineSpecs:
         f"{_ENGINES}.whisper:WhisperTranscriber",
         {"model": models / "faster-whisper-base", "threads": threads},
     )
+    songs = models / "speech-music" / "speech_music_cnn.hdf5"
     voices = {"model": models / "d-vector" / "embedder.int8.onnx", "threads": threads}
     return EngineSpecs(
         transcriber=transcriber,
         diarizer=EngineSpec(f"{_ENGINES}.dvector:DVectorDiarizer", voices),
-        printer=EngineSpec(f"{_ENGINES}.dvector_prints:DVectorPrinter", voices),
+        printer=EngineSpec(f"{_ENGINES}.dvector_prints:DVectorPrinter", {**voices, "songs": songs}),
         translator=EngineSpec(
             f"{_ENGINES}.llama:LlamaTranslator",
             {

@@ -1,4 +1,7 @@
-"""What a voice sounds like, as a vector: the same speaker's point in nearly the same direction."""
+"""What a voice sounds like, as a vector: the same speaker's point in nearly the same direction.
+
+And whether it sings.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,10 @@ Print = tuple[float, ...]
 """A voice: a vector of length 1, or empty where there was too little to hear."""
 
 
+Singing = tuple[float, ...]
+"""How surely each moment of a stretch is music, from 0 to 1; the rest is speech. At least one."""
+
+
 class VoicePrinter(Protocol):
     """Recordings into what their voices sound like."""
 
@@ -25,6 +32,12 @@ class VoicePrinter(Protocol):
         self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
     ) -> list[Print]:
         """Return the voice of each stretch of a WAV file, each of one speaker alone."""
+        ...
+
+    def singing(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Singing]:
+        """Return how much like singing each stretch of a WAV file sounds."""
         ...
 
 
@@ -44,6 +57,13 @@ class RemotePrinter:
         """See `VoicePrinter`."""
         told = {"audio": audio, "spans": tuple(spans)}
         return _as_prints(self._call("voices", told, progress))
+
+    def singing(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Singing]:
+        """See `VoicePrinter`."""
+        told = {"audio": audio, "spans": tuple(spans)}
+        return _as_prints(self._call("singing", told, progress))
 
 
 def _as_prints(found: object) -> list[Print]:

@@ -18,7 +18,7 @@ from dubarr_watch.dubbing.transcript import Line
 from dubarr_watch.engines.base import EngineSpec, Gender, Progress, Span, Voice, no_progress
 from dubarr_watch.engines.dvector_prints import DVectorPrinter
 from dubarr_watch.engines.host import EngineHost
-from dubarr_watch.engines.voice_prints import Print, VoicePrinter, likeness
+from dubarr_watch.engines.voice_prints import Print, Singing, VoicePrinter, likeness
 from dubarr_watch.settings import load_settings
 
 CLONED = Voice("speaker", "es", Gender.FEMALE, "xtts", 1.0, cloned=True)
@@ -48,6 +48,11 @@ class Ears:
         self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
     ) -> list[Print]:
         raise AssertionError("recordings are compared, not stretches")
+
+    def singing(
+        self, audio: Path, spans: Sequence[Span], *, progress: Progress = no_progress
+    ) -> list[Singing]:
+        raise AssertionError("takes are not sung")
 
     @contextmanager
     def __call__(self) -> Iterator[VoicePrinter]:
@@ -101,7 +106,8 @@ def test_the_small_model_in_its_process_knows_a_voice_again(tmp_path: Path) -> N
     settings = load_settings(config_dir=tmp_path)
     model = settings.models_dir / "d-vector" / "embedder.int8.onnx"
     target = f"{DVectorPrinter.__module__}:{DVectorPrinter.__name__}"
-    spec = EngineSpec(target, {"model": model, "threads": 1})
+    songs = settings.models_dir / "speech-music" / "speech_music_cnn.hdf5"
+    spec = EngineSpec(target, {"model": model, "songs": songs, "threads": 1})
     made = {"low": (3, 110), "again": (2, 112), "high": (3, 260), "short": (0.5, 110)}
     files = [tone(tmp_path / f"{name}.wav", *made[name]) for name in made]
     host = EngineHost(settings)

@@ -14,12 +14,15 @@ from dubarr_watch.dubbing.songs import (
     COVERED_SHARE,
     REFRAIN_AGAIN_S,
     REFRAIN_WORDS,
+    SUNG_ALONE,
+    SUNG_OVER_MUSIC,
+    sounding_sung,
     sung_lines,
     united,
 )
 from dubarr_watch.dubbing.subtitle_text import Cue
 from dubarr_watch.dubbing.transcript import Line
-from dubarr_watch.engines.base import Span
+from dubarr_watch.engines.base import EngineSpec, Span
 from dubarr_watch.engines.registry import specs_for
 from dubarr_watch.runner import Ended
 from dubarr_watch.settings import Profile
@@ -54,6 +57,42 @@ class TestMarks:
     def test_subtitles_mark_enough_of_a_line(self, share: float, sung: bool) -> None:
         cues = [Cue(0, 4 * share, "la"), Cue(0, 2 * share, "twice there")]
         assert sung_lines([line(0, "la la"), line(1, "no")], cues) == ({0} if sung else set())
+
+
+class TestSound:
+    """Passages that sound sung, by how each of their moments sounds."""
+
+    @pytest.mark.parametrize("alone", [True, False], ids=["voices alone", "over music"])
+    @pytest.mark.parametrize(("off", "sung"), [(0.001, True), (-0.001, False)])
+    def test_enough_of_it_sounds_sung(self, alone: bool, off: float, sung: bool) -> None:
+        share = (SUNG_ALONE if alone else SUNG_OVER_MUSIC) + off
+        lines = [line(0, "la"), line(1, "la"), line(2, "Come in.")]
+        heard = [(share, share), (share,), (0.0,)]
+        assert sounding_sung(lines, heard, alone=alone) == ({0, 1} if sung else set())
+
+    @pytest.mark.parametrize(("lasts_s", "sung"), [(4.01, True), (3.99, False)])
+    def test_it_is_long_enough_to_tell(self, lasts_s: float, sung: bool) -> None:
+        lines = [line(0, "la", lasts_s=lasts_s), line(1, "la", lasts_s=lasts_s)]
+        assert bool(sounding_sung(lines, [(1.0,), (1.0,)], alone=False)) == sung
+
+    @pytest.mark.parametrize(("pause_s", "sung"), [(4.9, True), (5.1, False)])
+    def test_a_pause_that_is_long_ends_it(self, pause_s: float, sung: bool) -> None:
+        lines = [line(0, "la"), line(1, "la", start_s=4.0 + pause_s)]
+        assert bool(sounding_sung(lines, [(1.0,), (1.0,)], alone=False)) == sung
+
+    def test_a_spoken_line_parts_what_is_sung_around_it(self) -> None:
+        """And is spoken whatever lies around it."""
+        lines = [line(n, "la") for n in range(5)]
+        heard = [(1.0,), (1.0,), (0.3,), (1.0,), (1.0,)]
+        assert sounding_sung(lines, heard, alone=False) == {0, 1, 3, 4}
+
+    def test_a_line_of_which_part_is_drowned_is_sung_with_the_rest(self) -> None:
+        lines = [line(n, "la") for n in range(4)]
+        heard = [(1.0,) * 9, (0.5,), (1.0,) * 9, (1.0,) * 9]
+        assert sounding_sung(lines, heard, alone=False) == {0, 1, 2, 3}
+
+    def test_nobody_sings_where_nobody_speaks(self) -> None:
+        assert sounding_sung([], [], alone=False) == frozenset()
 
 
 class TestRefrains:
@@ -136,6 +175,25 @@ class TestDubbing:
         )
         assert share_of(sound[inside], TONE_HZ) > 0.5
 
+    @pytest.mark.parametrize("share", [1.0, 0.7])
+    def test_what_sounds_sung_is_left_alone(self, shop: Shop, share: float) -> None:
+        """Unmarked: over music all of it has to, of voices alone most; see `SUNG_ALONE`."""
+        heard = EngineSpec("tests.telling_fakes:SingingPrinter", {"until_s": 13.0, "share": share})
+        shop.specs = replace(shop.specs, printer=heard)
+        film = make_talk(shop.videos / "Film.mkv", 20.0)
+        lines = report_of(shop, shop.dub(film))["lines"]
+        sung = {one["index"] for one in lines if one["end_s"] <= 13}
+        assert 0 < len(sung) < len(lines)
+        found = {one["index"] for one in lines if one["outcome"] == "song"}
+        assert found == (sung if share == 1.0 or shop.specs.separator else set())
+
+    def test_dub_songs_dubs_what_sounds_sung_too(self, shop: Shop) -> None:
+        heard = EngineSpec("tests.telling_fakes:SingingPrinter", {"until_s": 13.0})
+        shop.specs = replace(shop.specs, printer=heard)
+        shop.set(dub_songs=True)
+        film = make_talk(shop.videos / "Film.mkv", 20.0)
+        assert {one["outcome"] for one in report_of(shop, shop.dub(film))["lines"]} == {"ok"}
+
     def test_dub_songs_dubs_them(self, shop: Shop) -> None:
         shop.set(dub_songs=True)
         film = make_talk(shop.videos / "Film.mkv")
@@ -152,7 +210,6 @@ class TestDubbing:
 
 def test_nobody_is_asked_about_a_song(tmp_path: Path) -> None:
     """Neither to translate nor to understand it."""
-    from dubarr_watch.engines.base import EngineSpec
     from tests.full_fakes import UnderstandingTranslator as Model
 
     with open_shop(tmp_path) as shop:

@@ -566,6 +566,7 @@ class TestTheEmbeddedModels:
         assert list(files) == [
             "faster-whisper-base",
             "d-vector",
+            "speech-music",
             "qwen2.5-coder-1.5b-instruct-q4_k_m",
             "kokoro-82m-v1.0-int8",
         ]
@@ -576,6 +577,7 @@ class TestTheEmbeddedModels:
             "config.json",
         }
         assert files["d-vector"] == ["embedder.int8.onnx"]
+        assert files["speech-music"] == ["speech_music_cnn.hdf5"]
         assert files["qwen2.5-coder-1.5b-instruct-q4_k_m"] == ["model.gguf"]
         kokoro = files["kokoro-82m-v1.0-int8"]
         assert kokoro[0] == "model.onnx"

@@ -166,7 +166,7 @@ def full_models(settings: Settings) -> ModelList:
     names = [f"faster-whisper-{settings.whisper_model}", "speaker-diarization-community-1"]
     if settings.qa is not Qa.OFF and PROVER_MODEL not in names:
         names.append(PROVER_MODEL)
-    names.append("d-vector")
+    names += ["d-vector", "speech-music"]
     if settings.separation is not Separation.NEVER:
         names.append("htdemucs")
     if settings.llm_backend is LlmBackend.LOCAL and settings.llm_file is None:
