@@ -19,7 +19,8 @@ from dubarr_watch.dubbing.keeping import Keeping, is_kept
 from dubarr_watch.dubbing.redo import Redo
 from dubarr_watch.dubbing.results import LanguageResult
 from dubarr_watch.dubbing.workspace import JobControl
-from dubarr_watch.engines.base import EngineSpec
+from dubarr_watch.engines.base import EngineSpec, Span
+from dubarr_watch.engines.fakes import FakeTranscriber
 from dubarr_watch.errors import (
     EngineError,
     IllegalTransition,
@@ -34,6 +35,7 @@ from dubarr_watch.runner import keeping_of
 from dubarr_watch.settings import Qa
 from dubarr_watch.store.records import JobRecord, JobState
 from tests.composing import Call, Shop, make_talk, names, open_shop, sha256, states
+from tests.dubbing.sound_files import packets
 from tests.programs import Program
 
 ES = parse_language("es")
@@ -148,6 +150,45 @@ class TestRedo:
         known = shop.store.outputs.by_path(track)
         assert known is not None
         assert known.fingerprint == fingerprint(track), "the library knows the file as ours"
+
+    def test_only_what_the_line_touches_is_encoded_and_listened_to_again(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a film, all packets but those around the line are those of before; twice over."""
+        film = make_talk(shop.videos / "Film.mkv", 96.0)
+        job = shop.dub(film, "es").job
+        heard_s: list[float] = []
+        real = FakeTranscriber.voice_activity
+
+        def counted(self: FakeTranscriber, audio: Path) -> list[Span]:
+            heard_s.append(probe(audio).duration_s)
+            return real(self, audio)
+
+        monkeypatch.setattr(FakeTranscriber, "voice_activity", counted)
+        for line, place in ((15, 0.5), (3, 0.1)):
+            before = packets(shop.track(job))
+            redo(shop, job, line, "Otra cosa muy distinta.")
+            after = packets(shop.track(job))
+            assert [at for at, _ in after] == [at for at, _ in before]
+            other = [n for n in range(len(after)) if after[n] != before[n]]
+            assert 0 < len(other) < 0.35 * len(after)
+            assert other[0] < place * len(after) < other[-1]
+        assert report(shop, job)["lines"][15]["text"] == "Otra cosa muy distinta."
+        assert len(heard_s) == 2
+        assert max(heard_s) < 20
+
+    def test_a_track_that_is_not_the_one_that_was_mixed_is_mixed_anew(self, shop: Shop) -> None:
+        """Whatever somebody did to what is kept: nothing of it is taken over."""
+        film = make_talk(shop.videos / "Film.mkv", 96.0)
+        job = shop.dub(film, "es").job
+        before = packets(shop.track(job))
+        kept = shop.work(job) / "dub.es.mka"
+        kept.write_bytes(kept.read_bytes()[:-1000] + bytes(1000))
+        redo(shop, job, 15, "Otra cosa muy distinta.")
+        after = packets(shop.track(job))
+        assert len(after) == len(before)
+        assert after[-1][1] != bytes(len(after[-1][1]))
+        assert probe(shop.track(job)).duration_s == pytest.approx(96, abs=0.1)
 
     def test_without_a_text_another_take_is_made(self, shop: Shop, film: Path) -> None:
         """Of the same words, again and again, each in another file than the ones before."""

@@ -15,8 +15,10 @@ Hear = Callable[[Path], list[Span]]
 _AROUND_S = 2.0
 """What decides on voice hears this much before and behind a change."""
 
-_APART_S = 0.5
-"""Voice never reaches from one stretch that is heard into another: so long nobody speaks there."""
+_MARGIN_S = 0.2
+"""What is voice begins a little before a take and ends a little behind it."""
+
+_TOUCH_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,7 @@ def find_voice(
     found: list[Span] = []
     if before is not None and (before.engine, before.duration_s) == (engine, duration_s):
         stretches = _stretches(before.takes, takes, duration_s)
-        found = [
-            span for span in before.spans if not any(_meet(span, stretch) for stretch in stretches)
-        ]
+        found = _outside(before.spans, stretches)
     for stretch in stretches:
         some = [
             replace(take, start_s=take.start_s - stretch.start_s)
@@ -72,30 +72,59 @@ def find_voice(
             Span(span.start_s + stretch.start_s, span.end_s + stretch.start_s)
             for span in hear(recording)
         ]
-    found.sort(key=lambda span: span.start_s)
-    return DubVoice(list(takes), duration_s, engine, found)
+    return DubVoice(list(takes), duration_s, engine, _joined(found))
 
 
 def _stretches(
     before: Sequence[PlacedTake], now: Sequence[PlacedTake], duration_s: float
 ) -> list[Span]:
-    """Return what is to be heard again, in order; nobody speaks at their ends."""
+    """Return what is to be heard again, in order; no take reaches over their ends."""
     changed = [_span_of(take) for take in set(before) ^ set(now)]
     all_takes = [_span_of(take) for take in {*before, *now}]
     found: list[Span] = []
     for span in sorted(changed, key=lambda span: span.start_s):
         start_s, end_s = span.start_s - _AROUND_S, span.end_s + _AROUND_S
         for take in sorted(all_takes, key=lambda take: -take.end_s):
-            if take.start_s - _APART_S < start_s < take.end_s + _APART_S:
-                start_s = take.start_s - _APART_S
+            if take.start_s < start_s < take.end_s:
+                start_s = take.start_s
         for take in sorted(all_takes, key=lambda take: take.start_s):
-            if take.start_s - _APART_S < end_s < take.end_s + _APART_S:
-                end_s = take.end_s + _APART_S
-        start_s, end_s = max(start_s, 0.0), min(end_s, duration_s)
+            if take.start_s < end_s < take.end_s:
+                end_s = take.end_s
+        before_s = max((take.end_s for take in all_takes if take.end_s <= start_s), default=0.0)
+        behind_s = min((t.start_s for t in all_takes if t.start_s >= end_s), default=duration_s)
+        start_s = max(start_s - _MARGIN_S, (before_s + start_s) / 2, 0.0)
+        end_s = min(end_s + _MARGIN_S, (behind_s + end_s) / 2, duration_s)
         if found and start_s < found[-1].end_s:
             last = found.pop()
             start_s, end_s = last.start_s, max(last.end_s, end_s)
         found.append(Span(start_s, end_s))
+    return found
+
+
+def _outside(spans: Sequence[Span], stretches: Sequence[Span]) -> list[Span]:
+    """Return what of spans lies in none of some stretches."""
+    left = list(spans)
+    for stretch in stretches:
+        parts = [
+            part
+            for span in left
+            for part in (
+                Span(span.start_s, min(span.end_s, stretch.start_s)),
+                Span(max(span.start_s, stretch.end_s), span.end_s),
+            )
+        ]
+        left = [part for part in parts if part.end_s > part.start_s]
+    return left
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
+    """Return spans in order, those that touch each other as one."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.start_s):
+        if found and span.start_s - found[-1].end_s <= _TOUCH_S:
+            found[-1] = Span(found[-1].start_s, max(found[-1].end_s, span.end_s))
+        else:
+            found.append(span)
     return found
 
 
