@@ -55,6 +55,7 @@ class MixRecord:
 
     Attributes:
         takes: With their gains.
+        stamps: What the file of each take was; see `stamps_of`.
         ducks: Of each take.
         wordless: When the original was gone over to.
         turn: How loud it was made.
@@ -65,6 +66,7 @@ class MixRecord:
     """
 
     takes: tuple[PlacedTake, ...]
+    stamps: tuple[tuple[int, int], ...]
     ducks: tuple[Duck, ...]
     wordless: tuple[Span, ...]
     turn: Turn
@@ -120,13 +122,22 @@ def mix(
     codec = codec or track_codec(layout)
     plan, goal_lufs = plan_mix(programme, control.part(0, programme.duration_s))
     recipe = Recipe(programme, plan, layout, codec)
-    asked_lufs = goal_lufs
+    stamps, asked_lufs = stamps_of(plan.takes), goal_lufs
     turn, got, goal_lufs = _brought_there(recipe, target, asked_lufs, control)
     record = MixRecord(
-        plan.takes, plan.ducks, tuple(programme.wordless), turn, asked_lufs, goal_lufs,
+        plan.takes, stamps, plan.ducks, tuple(programme.wordless), turn, asked_lufs, goal_lufs,
         plan.integrated_lufs, got,
     )  # fmt: skip
     return told(record, plan.depth_lu)
+
+
+def stamps_of(takes: Sequence[PlacedTake]) -> tuple[tuple[int, int], ...]:
+    """Return size and time of change, in ns, of each take's file.
+
+    A line that is spoken again may get a file of the same name, and be just as long.
+    """
+    found = [take.path.stat() for take in takes]
+    return tuple((stat.st_size, stat.st_mtime_ns) for stat in found)
 
 
 def _brought_there(

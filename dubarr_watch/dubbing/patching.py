@@ -18,7 +18,14 @@ from dubarr_watch.dubbing.ducking import ATTACK_S, RELEASE_S
 from dubarr_watch.dubbing.encoding import Recipe, encoded
 from dubarr_watch.dubbing.layouts import layout_of
 from dubarr_watch.dubbing.levels import Loudness
-from dubarr_watch.dubbing.mixing import TOLERANCES_LU, MixedTrack, MixRecord, plan_mix, told
+from dubarr_watch.dubbing.mixing import (
+    TOLERANCES_LU,
+    MixedTrack,
+    MixRecord,
+    plan_mix,
+    stamps_of,
+    told,
+)
 from dubarr_watch.dubbing.programme import MixControl, Programme
 from dubarr_watch.dubbing.splicing import FRAME_SAMPLES, GRID, Share, join
 from dubarr_watch.dubbing.timeline import SAMPLE_RATE, ends_at_most_s
@@ -92,14 +99,18 @@ def patch(
     if codec.name not in FRAME_SAMPLES:
         return None
     duration_s = programme.duration_s
+    takes = [line.take for line in programme.lines]
+    stamps = stamps_of(takes)
+    files = dict(zip(takes, stamps, strict=True))
     settled = {
         replace(take, gains=()): Settled(take, duck)
-        for take, duck in zip(record.takes, record.ducks, strict=True)
+        for take, duck, stamp in zip(record.takes, record.ducks, record.stamps, strict=True)
+        if files.get(replace(take, gains=())) == stamp
     }
     plan, _ = plan_mix(programme, control.part(0, duration_s), settled)
     layout = layout_of(soundfile.info(programme.bed).channels)
     recipe = Recipe(programme, plan, layout, codec)
-    changed = _changed(record, plan, programme.wordless)
+    changed = _changed(record, plan, stamps, programme.wordless)
     windows = _windows(changed, recipe.total)
     if not windows:
         return told(record, plan.depth_lu)
@@ -118,6 +129,7 @@ def patch(
         now = _measured(record, plan, programme.wordless, max(peaks))
         if now is None:
             return None
+        now = replace(now, stamps=stamps)
         patched.replace(track)
     finally:
         patched.unlink(missing_ok=True)
@@ -146,16 +158,21 @@ def _measured(
     )
 
 
-def _changed(record: MixRecord, plan: Balance, wordless: Sequence[Span]) -> list[Span]:
+def _changed(
+    record: MixRecord,
+    plan: Balance,
+    stamps: Sequence[tuple[int, int]],
+    wordless: Sequence[Span],
+) -> list[Span]:
     """Return where a mix becomes another one, in no order."""
-    before = set(zip(record.takes, record.ducks, strict=True))
-    now = set(zip(plan.takes, plan.ducks, strict=True))
+    before = set(zip(record.takes, record.ducks, record.stamps, strict=True))
+    now = set(zip(plan.takes, plan.ducks, stamps, strict=True))
     spans = [
         Span(
             min(take.start_s, duck.span.start_s - ATTACK_S),
             max(ends_at_most_s(take), duck.span.end_s + RELEASE_S),
         )
-        for take, duck in before ^ now
+        for take, duck, _ in before ^ now
     ]
     other = set(record.wordless) ^ set(wordless)
     return spans + [Span(span.start_s - FADE_S, span.end_s + FADE_S) for span in other]

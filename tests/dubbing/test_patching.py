@@ -191,6 +191,20 @@ class TestPatched:
         assert film.patched() is not None
         assert film.worst_error() < 1.5 * alone
 
+    def test_another_take_in_a_file_of_the_same_name_and_length(self, stereo: Film) -> None:
+        """It is spoken anew: nothing of the one before stays."""
+        film, alone = stereo, stereo.worst_error()
+        own = film.lines[6].take.path
+        line = film.lines[6]
+        film.lines[6] = replace(line, take=replace(line.take, path=film.folder / "same.wav"))
+        shutil.copy2(own, film.folder / "same.wav")
+        assert film.patched() is not None
+        before = packets(film.track)
+        save_tone(film.folder / "same.wav", 2.0, 700, 0.5)
+        assert film.patched() is not None
+        assert film.kept(before) != set(range(10))
+        assert film.worst_error() < 1.5 * alone
+
     def test_one_line_after_the_other(self, stereo: Film) -> None:
         """Each changes what the one before has left, and the loudness stays."""
         film = stereo
