@@ -152,7 +152,7 @@ def as_table(rows: list[Row], arguments: argparse.Namespace) -> str:
         f"usual way: batches of {BATCH} through adelay and amix, sidechaincompress, loudnorm in "
         f"one pass; not run whole, but its middle batch times their number, and "
         f"{arguments.usual_minutes:g} min of its sum and last pass, scaled. Faster: than levels, "
-        "mix, encoding and check together; ffmpeg alone bounds that. In brackets: the same by "
+        "mix, encoding and check together, whose shares run side by side. In brackets: the same by "
         "processor time, which other work on the machine changes less.\n\n"
     )
     lines = [f"| | {' | '.join(row.layout for row in rows)} | goal |"]

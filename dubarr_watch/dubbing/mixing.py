@@ -1,10 +1,10 @@
 """The dub over the ducked bed, encoded at one loudness.
 
 Everything streams block by block, so memory does not grow with the film, and nothing but the track
-is written. What is how loud is known from levels that were measured before (`balance`), so the
-samples are mixed once, on their way into the encoder. The original is ducked by a gain curve
-computed from where lines are, not by a compressor guessing from levels: nothing is ducked where
-nobody is dubbed.
+is written; a long one in shares side by side (`encoding`), each of which is one pass of ffmpeg.
+What is how loud is known from levels that were measured before (`balance`), so the samples are
+mixed once, on their way into the encoder. The original is ducked by a gain curve computed from
+where lines are, not by a compressor guessing from levels: nothing is ducked where nobody is dubbed.
 """
 
 from __future__ import annotations
